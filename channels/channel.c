@@ -1,0 +1,306 @@
+#include "channels/channel.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "channels/message.h"
+#include "runtime/arena.h"
+#include "runtime/report.h"
+
+#define MAX_CAPACITY (1u << 30)
+
+/* ---- the lock ---- */
+
+/* The holder may have been preempted, or have died: then its supervisor, which may be spinning here
+   itself, takes the lock over. */
+void usp_lock_slowly(struct usp_channel *channel)
+{
+    for (unsigned rounds = 1;; rounds++) {
+        for (int i = 0; i < 64; i++) {
+            if (atomic_load_explicit(&channel->lock, memory_order_relaxed) == 0 &&
+                usp_try_lock(channel))
+                return;
+#if defined(__x86_64__)
+            __builtin_ia32_pause();
+#endif
+        }
+        sched_yield();
+        if (rounds % 64 == 0)
+            usp_supervise_stuck(0);
+    }
+}
+
+/* ---- making and freeing ---- */
+
+static enum uvcsp_carrier default_carrier(void)
+{
+    const char *text = getenv("UVCSP_CARRIER");
+    if (!text || strcmp(text, "pipe") == 0)
+        return UVCSP_PIPE;
+    if (strcmp(text, "shared") == 0)
+        return UVCSP_SHARED;
+    static bool said;
+    if (!said)
+        usp_report("UVCSP_CARRIER=%s is neither pipe nor shared; it is pipe", text);
+    said = true;
+    return UVCSP_PIPE;
+}
+
+static struct usp_channel *make(size_t size, enum uvcsp_type type,
+                                const uvcsp_channel_options *options)
+{
+    const char *name = options->name ? options->name : options->site_ ? options->site_ : "?";
+    size_t length = strlen(name) + 1;
+    struct usp_channel *channel = usp_arena_alloc(sizeof *channel + length, USP_BLOCK_CHANNEL);
+    if (!channel)
+        return NULL;
+    memset(channel, 0, sizeof *channel);
+    memcpy(channel->name, name, length);
+    channel->size = size;
+    channel->type = (uint8_t)type;
+    channel->carrier = (uint8_t)(options->carrier ? options->carrier : default_carrier());
+    channel->capacity = (uint32_t)options->capacity;
+    channel->site = options->site_;
+    channel->n_refs = 1;
+    channel->held = true;
+    if (options->capacity > 0) {
+        channel->buffer = usp_arena_alloc(usp_message_slot(channel) * (size_t)options->capacity,
+                                          USP_BLOCK_MESSAGE);
+        if (!channel->buffer) {
+            usp_arena_free(channel);
+            return NULL;
+        }
+        usp_arena_set_owner(channel->buffer, USP_NOBODY);
+    }
+    struct usp_task *task = usp_current()->task;
+    if (task) { /* callbacks of the loop run for no process */
+        struct usp_wait *wait = usp_wait_of(task);
+        channel->maker = task;
+        channel->made_next = wait->made;
+        if (wait->made)
+            wait->made->made_prev = channel;
+        wait->made = channel;
+    }
+    atomic_signal_fence(memory_order_seq_cst);
+    channel->magic = USP_CHANNEL_MAGIC;
+    return channel;
+}
+
+void *uvcsp_channel_new(size_t size, enum uvcsp_type type, uvcsp_channel_options options)
+{
+    USP_ENTER();
+    const char *site = options.site_ ? options.site_ : "?";
+    int error = 0;
+    if (options.capacity < 0 || (uint32_t)options.capacity > MAX_CAPACITY)
+        error = EINVAL;
+    else if (size == 0 || type > UVCSP_TYPE_JSON ||
+             (options.carrier && options.carrier != UVCSP_PIPE && options.carrier != UVCSP_SHARED))
+        error = EINVAL;
+    if (error) {
+        usp_report("%s: CHANNEL: %s", site,
+                   size == 0 ? "a message type of size 0"
+                   : options.capacity < 0 || (uint32_t)options.capacity > MAX_CAPACITY
+                       ? "the capacity is negative or too large"
+                       : "unknown type or carrier");
+        errno = error;
+        return NULL;
+    }
+    struct usp_channel *channel = make(size, type, &options);
+    if (!channel) {
+        usp_report("%s: CHANNEL: no room in the shared arena for %d messages of %zu bytes "
+                   "(UVCSP_ARENA sets its size)", site, options.capacity, size);
+        errno = ENOMEM;
+    }
+    return channel;
+}
+
+int uvcsp_channels_new(void *array, size_t n, size_t size, enum uvcsp_type type,
+                       uvcsp_channel_options options)
+{
+    if (!array && n > 0) {
+        usp_report("%s: CHANNELS: the array is NULL", options.site_ ? options.site_ : "?");
+        return -EINVAL;
+    }
+    void **channels = array;
+    void **made = malloc((n ? n : 1) * sizeof *made);
+    if (!made)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        made[i] = uvcsp_channel_new(size, type, options);
+        if (!made[i]) {
+            int error = errno;
+            while (i-- > 0)
+                uvcsp_channel_free(made[i]);
+            free(made);
+            return -error;
+        }
+    }
+    memcpy(channels, made, n * sizeof *made);
+    free(made);
+    return 0;
+}
+
+static void unlink_made(struct usp_channel *channel)
+{
+    if (!channel->maker)
+        return;
+    if (channel->made_prev)
+        channel->made_prev->made_next = channel->made_next;
+    else
+        usp_wait_of(channel->maker)->made = channel->made_next;
+    if (channel->made_next)
+        channel->made_next->made_prev = channel->made_prev;
+    channel->maker = NULL;
+    channel->made_next = channel->made_prev = NULL;
+}
+
+void usp_buffer_drop(struct usp_channel *channel)
+{
+    while (usp_buffered(channel) > 0)
+        usp_message_drop(channel, channel->read++ % channel->capacity);
+}
+
+void usp_channel_unref(struct usp_channel *channel)
+{
+    if (--channel->n_refs > 0) {
+        usp_unlock(channel);
+        return;
+    }
+    channel->magic = USP_GONE_MAGIC;
+    usp_unlock(channel);
+    if (channel->buffer) {
+        usp_buffer_drop(channel);
+        usp_arena_free(channel->buffer);
+    }
+    usp_arena_free((void *)(uintptr_t)channel->cause);
+    usp_arena_free(channel);
+}
+
+void usp_channel_disown(struct usp_channel *channel)
+{
+    usp_lock(channel);
+    if (!channel->held) {
+        usp_unlock(channel);
+        return;
+    }
+    channel->held = false;
+    unlink_made(channel);
+    if (channel->n_refs > 1)
+        usp_arena_set_owner(channel, USP_NOBODY);
+    usp_channel_unref(channel);
+}
+
+void usp_channels_release(struct usp_task *task)
+{
+    while (usp_wait_of(task)->made)
+        usp_channel_disown(usp_wait_of(task)->made);
+}
+
+void uvcsp_channel_free(void *x)
+{
+    USP_ENTER();
+    if (!x)
+        return;
+    struct usp_channel *channel = x;
+    if (!usp_arena_is(x, USP_BLOCK_CHANNEL) || channel->magic != USP_CHANNEL_MAGIC ||
+        !channel->held) {
+        usp_report("uvcsp_channel_free: this is no channel, or it was freed before");
+        return;
+    }
+    if (channel->maker && channel->maker->worker != usp_worker_index()) {
+        usp_report("uvcsp_channel_free: channel '%s' was made by another worker", channel->name);
+        return;
+    }
+    usp_channel_disown(channel);
+}
+
+/* ---- looking at a channel ---- */
+
+struct usp_channel *usp_channel_of(void *x, const char *what)
+{
+    if (usp_arena_is(x, USP_BLOCK_CHANNEL)) {
+        struct usp_channel *channel = x;
+        if (channel->magic == USP_CHANNEL_MAGIC)
+            return channel;
+    } else if (usp_arena_is(x, USP_BLOCK_END)) {
+        struct usp_end *end = x;
+        if (end->magic == USP_END_MAGIC)
+            return end->channel;
+    }
+    usp_report("%s: %s", what,
+               x ? "this is neither a channel nor an end, or it was freed" : "the channel or end is NULL");
+    return NULL;
+}
+
+int uvcsp_channel_size(void *x)
+{
+    USP_ENTER();
+    struct usp_channel *channel = usp_channel_of(x, "uvcsp_channel_size");
+    if (!channel)
+        return -EINVAL;
+    usp_lock(channel);
+    int n = (int)usp_buffered(channel);
+    usp_unlock(channel);
+    return n;
+}
+
+const char *uvcsp_cause(void *x)
+{
+    USP_ENTER();
+    struct usp_channel *channel = usp_channel_of(x, "uvcsp_cause");
+    if (!channel || !(channel->ended & USP_POISONED))
+        return NULL;
+    return channel->cause ? channel->cause : "poisoned; the arena had no room for the cause";
+}
+
+/* ---- poison ---- */
+
+void usp_wake_side(struct usp_channel *channel, enum usp_side side, int outcome)
+{
+    struct usp_offer *offer;
+    while ((offer = usp_take(channel, side))) {
+        struct usp_task *task = offer->task;
+        task->outcome = outcome;
+        usp_wake_any(task);
+    }
+}
+
+void usp_channel_poison(struct usp_channel *channel, const char *cause)
+{
+    size_t length = strlen(cause) + 1;
+    char *text = usp_arena_alloc(length, USP_BLOCK_TEXT);
+    if (text) {
+        memcpy(text, cause, length);
+        usp_arena_set_owner(text, USP_NOBODY);
+    }
+    usp_lock(channel);
+    if (channel->ended & USP_POISONED) {
+        usp_unlock(channel);
+        usp_arena_free(text);
+        return;
+    }
+    channel->cause = text;
+    channel->ended |= USP_POISONED;
+    usp_wake_side(channel, USP_READER, UVCSP_POISONED);
+    usp_wake_side(channel, USP_WRITER, UVCSP_POISONED);
+    usp_unlock(channel);
+    usp_buffer_drop(channel); /* nobody reads it any more; and an end in it may be one of this channel */
+}
+
+int uvcsp_poison_at(void *x, const char *site)
+{
+    USP_ENTER();
+    struct usp_channel *channel = usp_channel_of(x, "POISON");
+    if (!channel)
+        return -EINVAL;
+    struct usp_task *task = usp_current()->task;
+    char cause[300];
+    snprintf(cause, sizeof cause, "poisoned by process '%s' (pid %d) at %s",
+             task ? task->name : "callback", (int)getpid(), site ? site : "?");
+    usp_channel_poison(channel, cause);
+    return 0;
+}

@@ -1,0 +1,246 @@
+/* The channel, its ends and its offers, as they lie in the arena.
+
+   A channel has two queues of offers, one for each side: processes that wait to read, processes that wait
+   to write. Under its lock, at most one of them holds offers that could match (but for a process that
+   offers both; it never meets itself, because it looks before it offers). A buffer, where there is one, stands
+   between: readers wait only when it is empty, writers only when it is full.
+
+       take         unlink offers of the other side until one can be claimed (usp_task_claim)
+       finish       claimed, no lock held: move the message, then wake the partner
+       wait         with all locks of the choice held: write the offers, open the commit word, enqueue
+
+   Everything that has to survive a crash of its holder at any instruction is either one store, or can be
+   rebuilt: the queues from the offers of all open tasks, the buffer because `written` and `read` are its
+   only truth. */
+#ifndef USP_CHANNELS_CHANNEL_H
+#define USP_CHANNELS_CHANNEL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uvcsp/channel.h>
+
+#include "runtime/task.h"
+#include "runtime/worker.h"
+
+enum usp_side { USP_READER, USP_WRITER };
+static inline enum usp_side usp_other(enum usp_side side)
+{
+    return (enum usp_side)(1 - side);
+}
+
+#define USP_SMALL 32 /* a message up to here lies in the offer itself */
+
+struct usp_channel;
+
+/* "Here I would read (write)": the offer of a guard. It lies in its task, or in the task's table. */
+struct usp_offer {
+    struct usp_offer *next, *prev;
+    struct usp_channel *channel;
+    struct usp_task *task;
+    void *data;          /* the reader's destination, the writer's bytes: memory of its worker */
+    void *stash;         /* the bytes in a block of the arena, or NULL */
+    uint64_t length;     /* of the bytes */
+    uint32_t index;      /* of the guard */
+    uint32_t ticket;     /* order of arrival, to rebuild a queue */
+    uint8_t side;
+    uint8_t queued;
+    uint8_t filled;      /* the bytes are in `small` or `stash` */
+    char small[USP_SMALL] __attribute__((aligned(8)));
+};
+
+struct usp_queue {
+    struct usp_offer *head, *tail;
+};
+
+enum {
+    USP_POISONED = 1,
+    USP_NO_READERS = 2, /* the last reader has retired */
+    USP_NO_WRITERS = 4,
+};
+
+#define USP_CHANNEL_MAGIC 0x6e616863u
+#define USP_END_MAGIC 0x73646e65u
+#define USP_GONE_MAGIC 0x656e6f67u
+
+struct usp_channel {
+    uint32_t magic;
+    _Atomic uint32_t lock;       /* index of the worker that holds it, plus 1 */
+    uint8_t ended;               /* USP_POISONED ... */
+    uint8_t type;                /* enum uvcsp_type */
+    uint8_t carrier;
+    uint8_t far;                 /* its ends are, or have been, in more than one worker */
+    uint32_t capacity;
+    struct usp_queue waiting[2];
+    size_t size;                 /* of a value */
+    uint32_t written, read;      /* messages that ever entered, and left, the buffer */
+    char *buffer;                /* capacity slots */
+    uint32_t n_ends[2];          /* not retired */
+    uint32_t n_refs;             /* end records, and 1 for its maker */
+    uint32_t ticket;
+    uint16_t home;               /* the worker whose ends it has, while not far */
+    bool held;                   /* by its maker */
+    struct usp_task *maker;
+    struct usp_channel *made_next, *made_prev; /* other channels of that maker */
+    struct usp_task *refill;     /* a writer whose message is being moved into the buffer ... */
+    uint32_t refill_written;     /* ... and `written` before that */
+    const char *cause;
+    const char *site;
+    char name[];
+};
+
+struct usp_end {
+    uint32_t magic;
+    uint8_t side;
+    uint8_t retired;
+    struct usp_channel *channel;
+    struct usp_task *task;       /* whose it is */
+    struct usp_end *next, *prev; /* other ends of that process */
+    uint32_t fair_key;           /* choices that begin with this end: which, and where to start next */
+    uint32_t fair_next;
+};
+
+/* What the floor keeps in each task. */
+struct usp_wait {
+    struct usp_end *ends;
+    struct usp_channel *made;
+    struct usp_offer *table;     /* for more than one offer; a block of the arena, kept */
+    uint32_t n;                  /* offers in use */
+    uint32_t room;               /* offers that fit in `table` */
+    struct usp_offer first;
+};
+_Static_assert(sizeof(struct usp_wait) <= USP_ROOM, "the room in a task does not suffice");
+
+static inline struct usp_wait *usp_wait_of(struct usp_task *task)
+{
+    return (struct usp_wait *)task->room;
+}
+static inline struct usp_offer *usp_offers_of(struct usp_task *task)
+{
+    struct usp_wait *wait = usp_wait_of(task);
+    return wait->n > 1 ? wait->table : &wait->first;
+}
+
+/* Outcomes of a wait besides those of enum uvcsp_status. */
+enum {
+    USP_RETRY = -1000,  /* nothing was communicated: look again */
+    USP_KILLED = -1001, /* uvcsp_kill or uvcsp_terminate on a light process */
+};
+
+/* The index with which a process that is to be killed is claimed. */
+#define USP_INDEX_KILL 0x7fffff
+
+/* ---- the lock ---- */
+
+void usp_lock_slowly(struct usp_channel *channel);
+
+static inline bool usp_try_lock(struct usp_channel *channel)
+{
+    uint32_t nobody = 0;
+    return atomic_compare_exchange_strong_explicit(&channel->lock, &nobody, usp_sched.worker + 1,
+                                                   memory_order_acquire, memory_order_relaxed);
+}
+static inline void usp_lock(struct usp_channel *channel)
+{
+    if (__builtin_expect(!usp_try_lock(channel), 0))
+        usp_lock_slowly(channel);
+}
+static inline void usp_unlock(struct usp_channel *channel)
+{
+    atomic_store_explicit(&channel->lock, 0, memory_order_release);
+}
+
+/* ---- queues; the lock is held ---- */
+
+static inline void usp_enqueue(struct usp_offer *offer)
+{
+    struct usp_queue *queue = &offer->channel->waiting[offer->side];
+    offer->ticket = offer->channel->ticket++;
+    offer->next = NULL;
+    offer->prev = queue->tail;
+    if (queue->tail)
+        queue->tail->next = offer;
+    else
+        queue->head = offer;
+    queue->tail = offer;
+    offer->queued = 1;
+}
+
+static inline void usp_unlink(struct usp_offer *offer)
+{
+    struct usp_queue *queue = &offer->channel->waiting[offer->side];
+    if (offer->prev)
+        offer->prev->next = offer->next;
+    else
+        queue->head = offer->next;
+    if (offer->next)
+        offer->next->prev = offer->prev;
+    else
+        queue->tail = offer->prev;
+    offer->queued = 0;
+}
+
+/* The first waiting partner on `side` that can be claimed, claimed; or NULL. */
+static inline struct usp_offer *usp_take(struct usp_channel *channel, enum usp_side side)
+{
+    struct usp_offer *offer;
+    while ((offer = channel->waiting[side].head)) {
+        usp_unlink(offer);
+        if (usp_task_claim(offer->task, usp_sched.worker, offer->index))
+            return offer;
+    }
+    return NULL;
+}
+
+static inline uint32_t usp_buffered(const struct usp_channel *channel)
+{
+    return channel->written - channel->read;
+}
+
+/* ---- channel.c ---- */
+
+/* The channel of a channel or end; NULL with a line on stderr if `x` is neither. `what` names the call. */
+struct usp_channel *usp_channel_of(void *x, const char *what);
+/* Ends a channel on all its waiting processes; the lock is held. `side`: whom to wake. */
+void usp_wake_side(struct usp_channel *channel, enum usp_side side, int outcome);
+/* Poisons; takes the lock. `cause` is copied. */
+void usp_channel_poison(struct usp_channel *channel, const char *cause);
+/* Drops a reference; the lock is held and is released here. Frees the channel with the last. */
+void usp_channel_unref(struct usp_channel *channel);
+/* Gives up the maker's hold on every channel that the task has made. */
+void usp_channels_release(struct usp_task *task);
+/* Drops the maker's hold; takes the lock. */
+void usp_channel_disown(struct usp_channel *channel);
+/* Frees a message of variable length that lies in a buffer, or retires an end that does. */
+void usp_buffer_drop(struct usp_channel *channel);
+
+/* ---- end.c ---- */
+
+/* An end of the channel for `task` (NULL: nobody's yet), counted from now on, in a worker. NULL: the arena is full. */
+struct usp_end *usp_end_new(struct usp_channel *channel, enum usp_side side, struct usp_task *task,
+                            unsigned worker);
+/* A mobile end on its way is in no task's list. Its block stays the sender's until the receiver adopts it (a
+   buffer's: nobody's), so that it is not lost with its sender. */
+void usp_end_detach(struct usp_end *end);
+void usp_end_adopt(struct usp_end *end, struct usp_task *task);
+enum usp_leave { USP_LEAVE_RETIRE, USP_LEAVE_POISON };
+/* Retires the end, or poisons its channel with the cause; then frees its record. */
+void usp_end_release(struct usp_end *end, enum usp_leave how, const char *cause);
+/* The same for all ends of a task. */
+void usp_ends_release(struct usp_task *task, enum usp_leave how, const char *cause);
+/* Retires an end, whose record stays. */
+void usp_end_retire(struct usp_end *end);
+/* Is it an end of this side? Else a line on stderr, and -EINVAL. */
+int usp_end_check(const struct usp_end *end, enum usp_side side, const char *what);
+
+/* ---- the rest of the floor ---- */
+
+/* Ends the calling process by poison or retirement, or because it was killed. */
+__attribute__((noreturn, cold)) void usp_end_process(int outcome, struct usp_channel *channel);
+
+/* Sets the hooks of the runtime; once in the root. */
+void usp_channels_init(void);
+
+#endif

@@ -1,0 +1,215 @@
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "channels/channel.h"
+#include "runtime/arena.h"
+#include "runtime/report.h"
+
+static void link_end(struct usp_end *end, struct usp_task *task)
+{
+    struct usp_wait *wait = usp_wait_of(task);
+    end->task = task;
+    end->prev = NULL;
+    end->next = wait->ends;
+    if (wait->ends)
+        wait->ends->prev = end;
+    wait->ends = end;
+}
+
+static void unlink_end(struct usp_end *end)
+{
+    if (!end->task)
+        return;
+    if (end->prev)
+        end->prev->next = end->next;
+    else
+        usp_wait_of(end->task)->ends = end->next;
+    if (end->next)
+        end->next->prev = end->prev;
+    end->task = NULL;
+    end->next = end->prev = NULL;
+}
+
+struct usp_end *usp_end_new(struct usp_channel *channel, enum usp_side side, struct usp_task *task,
+                            unsigned worker)
+{
+    struct usp_end *end = usp_arena_alloc(sizeof *end, USP_BLOCK_END);
+    if (!end)
+        return NULL;
+    *end = (struct usp_end){.magic = USP_END_MAGIC, .side = (uint8_t)side, .channel = channel};
+    if (worker != usp_worker_index())
+        usp_arena_set_owner(end, worker);
+    usp_lock(channel);
+    channel->n_refs++;
+    /* a side that has retired stays so: what comes later is retired from the start */
+    if (channel->ended & (side == USP_READER ? USP_NO_READERS : USP_NO_WRITERS))
+        end->retired = 1;
+    else
+        channel->n_ends[side]++;
+    if (channel->n_refs == 2 && !channel->far)
+        channel->home = (uint16_t)worker;
+    else if (channel->home != worker)
+        channel->far = 1;
+    usp_unlock(channel);
+    if (task)
+        link_end(end, task);
+    return end;
+}
+
+void usp_end_adopt(struct usp_end *end, struct usp_task *task)
+{
+    usp_arena_set_owner(end, task->worker);
+    usp_lock(end->channel);
+    if (end->channel->home != task->worker)
+        end->channel->far = 1;
+    usp_unlock(end->channel);
+    link_end(end, task);
+}
+
+void usp_end_detach(struct usp_end *end)
+{
+    unlink_end(end);
+}
+
+/* Counts the end out; the lock is held. The last of its side ends the channel for the other. */
+static void count_out(struct usp_end *end)
+{
+    struct usp_channel *channel = end->channel;
+    if (end->retired)
+        return;
+    end->retired = 1;
+    if (--channel->n_ends[end->side] > 0)
+        return;
+    channel->ended |= end->side == USP_READER ? USP_NO_READERS : USP_NO_WRITERS;
+    /* readers that wait do so because the buffer is empty; writers that wait have nobody to write to.
+       Their own side wakes too: an end that a process shares may have been retired by another. */
+    usp_wake_side(channel, USP_READER, UVCSP_RETIRED);
+    usp_wake_side(channel, USP_WRITER, UVCSP_RETIRED);
+}
+
+void usp_end_retire(struct usp_end *end)
+{
+    usp_lock(end->channel);
+    count_out(end);
+    usp_unlock(end->channel);
+}
+
+void usp_end_release(struct usp_end *end, enum usp_leave how, const char *cause)
+{
+    struct usp_channel *channel = end->channel;
+    if (how == USP_LEAVE_POISON && !end->retired)
+        usp_channel_poison(channel, cause);
+    unlink_end(end);
+    usp_lock(channel);
+    count_out(end);
+    end->magic = USP_GONE_MAGIC;
+    usp_channel_unref(channel);
+    usp_arena_free(end);
+}
+
+void usp_ends_release(struct usp_task *task, enum usp_leave how, const char *cause)
+{
+    while (usp_wait_of(task)->ends)
+        usp_end_release(usp_wait_of(task)->ends, how, cause);
+}
+
+int usp_end_check(const struct usp_end *end, enum usp_side side, const char *what)
+{
+    const char *problem = NULL;
+    if (!end)
+        problem = "the end is NULL";
+    else if (!usp_arena_is(end, USP_BLOCK_END) || end->magic != USP_END_MAGIC)
+        problem = usp_arena_is(end, USP_BLOCK_CHANNEL)
+                      ? "a channel is no end; IN_OF and OUT_OF make one"
+                      : "this is no end, or its process has ended, or it was freed";
+    else if (end->side != side)
+        problem = side == USP_READER ? "this is a writing end" : "this is a reading end";
+    if (!problem)
+        return 0;
+    usp_report("%s: %s", what, problem);
+    return -EINVAL;
+}
+
+/* ---- public ---- */
+
+static void *end_of(void *x, enum usp_side side, const char *what)
+{
+    USP_ENTER();
+    struct usp_channel *channel = usp_channel_of(x, what);
+    if (!channel)
+        return NULL;
+    struct usp_task *task = usp_current()->task;
+    if (!task) {
+        usp_report("%s: a callback of the loop is no process and cannot own an end", what);
+        return NULL;
+    }
+    struct usp_end *end = usp_end_new(channel, side, task, usp_worker_index());
+    if (!end)
+        usp_report("%s: the shared arena is full", what);
+    return end;
+}
+
+void *uvcsp_in_of(void *channel)
+{
+    return end_of(channel, USP_READER, "IN_OF");
+}
+
+void *uvcsp_out_of(void *channel)
+{
+    return end_of(channel, USP_WRITER, "OUT_OF");
+}
+
+int uvcsp_retire(void *x)
+{
+    USP_ENTER();
+    struct usp_end *end = x;
+    if (!x || !usp_arena_is(x, USP_BLOCK_END) || end->magic != USP_END_MAGIC) {
+        usp_report("RETIRE: %s", !x ? "the end is NULL"
+                                 : usp_arena_is(x, USP_BLOCK_CHANNEL)
+                                     ? "only an end can retire, not a channel"
+                                     : "this is no end, or it was freed");
+        return -EINVAL;
+    }
+    usp_end_retire(end);
+    return 0;
+}
+
+uvcsp_end uvcsp_mobile(void *x)
+{
+    USP_ENTER();
+    struct usp_end *end = x;
+    if (!x || !usp_arena_is(x, USP_BLOCK_END) || end->magic != USP_END_MAGIC)
+        usp_fatal("MOBILE: %s", x ? "this is no end, or it was freed" : "the end is NULL");
+    struct usp_end *moved = usp_end_new(end->channel, (enum usp_side)end->side,
+                                        usp_current()->task, usp_worker_index());
+    if (!moved)
+        usp_fatal("MOBILE: the shared arena is full");
+    if (end->retired && !moved->retired)
+        usp_end_retire(moved);
+    usp_end_retire(end);
+    return (uvcsp_end){moved};
+}
+
+static void *typed(uvcsp_end value, size_t size, enum usp_side side, const char *what)
+{
+    USP_ENTER();
+    struct usp_end *end = value.end_;
+    if (usp_end_check(end, side, what) < 0)
+        usp_fatal("%s: not the end that was asked for", what);
+    if (end->channel->size != size)
+        usp_fatal("%s: messages of channel '%s' have %zu bytes, not %zu", what, end->channel->name,
+                  end->channel->size, size);
+    return end;
+}
+
+void *uvcsp_as_in(uvcsp_end end, size_t size)
+{
+    return typed(end, size, USP_READER, "AS_IN");
+}
+
+void *uvcsp_as_out(uvcsp_end end, size_t size)
+{
+    return typed(end, size, USP_WRITER, "AS_OUT");
+}

@@ -1,0 +1,304 @@
+#include "channels/io.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "channels/transfer.h"
+#include "runtime/arena.h"
+#include "runtime/report.h"
+#include "runtime/sources.h"
+
+enum { INDEX_CHANNEL, INDEX_TIMER };
+
+/* ---- one step ---- */
+
+int usp_ended_status(const struct usp_channel *channel, const struct usp_end *end)
+{
+    if (channel->ended & USP_POISONED)
+        return UVCSP_POISONED;
+    if (end->retired)
+        return UVCSP_RETIRED;
+    if (end->side == USP_WRITER)
+        return channel->ended & USP_NO_READERS ? UVCSP_RETIRED : 0;
+    return channel->ended & USP_NO_WRITERS && usp_buffered(channel) == 0 ? UVCSP_RETIRED : 0;
+}
+
+/* A slot has become free: the first waiting writer's message goes in. What happens is written down in
+   `refill` first, so that a supervisor can tell whether the message of a writer that was claimed and not
+   woken lies in the buffer. */
+static void refill(struct usp_channel *channel)
+{
+    struct usp_offer *offer = usp_take(channel, USP_WRITER);
+    if (!offer)
+        return;
+    struct usp_task *task = offer->task;
+    const void *data = usp_reachable(offer);
+    channel->refill_written = channel->written;
+    channel->refill = task;
+    if ((!data && offer->length > 0) || usp_buffer_put(channel, data, offer->length) < 0)
+        task->outcome = USP_RETRY; /* there is room now, it can put it in by itself */
+    usp_task_done(task);
+    channel->refill = NULL;
+    usp_wake_any(task);
+}
+
+static int step_buffered(struct usp_channel *channel, struct usp_end *end, void *value,
+                         const struct usp_bytes *bytes, struct usp_offer **offerp)
+{
+    if (end->side == USP_READER) {
+        if (usp_buffered(channel) == 0)
+            return USP_WAITS;
+        int rc = usp_buffer_get(channel, value);
+        if (rc == 0 && channel->waiting[USP_WRITER].head)
+            refill(channel);
+        return rc;
+    }
+    if (channel->waiting[USP_READER].head && usp_buffered(channel) == 0 &&
+        (*offerp = usp_take(channel, USP_READER)))
+        return 0;
+    if (usp_buffered(channel) >= channel->capacity)
+        return USP_WAITS;
+    return usp_buffer_put(channel, bytes->data, bytes->length);
+}
+
+int usp_step(struct usp_end *end, void *value, const struct usp_bytes *bytes,
+             struct usp_offer **offerp)
+{
+    struct usp_channel *channel = end->channel;
+    *offerp = NULL;
+    if (__builtin_expect(channel->ended | end->retired, 0)) {
+        int status = usp_ended_status(channel, end);
+        if (status)
+            return status;
+    }
+    if (channel->capacity > 0)
+        return step_buffered(channel, end, value, bytes, offerp);
+    *offerp = usp_take(channel, usp_other((enum usp_side)end->side));
+    return *offerp ? 0 : USP_WAITS;
+}
+
+int usp_step_finish(struct usp_end *end, void *value, const struct usp_bytes *bytes,
+                    struct usp_offer *offer)
+{
+    return end->side == USP_READER ? usp_receive(end->channel, offer, value)
+                                   : usp_deliver(end->channel, offer, bytes);
+}
+
+/* ---- mobile ends ---- */
+
+void usp_let_go(struct usp_end *end, const void *value)
+{
+    if (end->channel->type == UVCSP_TYPE_END)
+        usp_end_detach(((const uvcsp_end *)value)->end_);
+}
+
+void usp_take_back(struct usp_end *end, const void *value)
+{
+    struct usp_task *self = usp_current()->task;
+    if (end->channel->type == UVCSP_TYPE_END && self)
+        usp_end_adopt(((const uvcsp_end *)value)->end_, self);
+}
+
+void usp_take_over(struct usp_end *end, void *value)
+{
+    usp_take_back(end, value);
+}
+
+/* ---- waiting ---- */
+
+static int wait_for_partner(struct usp_end *end, void *value, const struct usp_bytes *bytes,
+                            double seconds, const char *site)
+{
+    struct usp_channel *channel = end->channel;
+    struct usp_task *self = usp_current()->task;
+    struct usp_wait *wait = usp_wait_of(self);
+    struct usp_offer *offer = &wait->first;
+    wait->n = 1;
+    offer->channel = channel;
+    offer->task = self;
+    offer->data = end->side == USP_READER ? value : (void *)(uintptr_t)bytes->data;
+    offer->stash = NULL;
+    offer->index = INDEX_CHANNEL;
+    offer->side = end->side;
+    offer->filled = 0;
+    if (end->side == USP_WRITER) {
+        offer->length = bytes->length;
+        usp_stash(offer);
+    }
+    self->site = site;
+    usp_task_open(self);
+    usp_enqueue(offer);
+    usp_unlock(channel);
+
+    int armed = seconds >= 0 ? usp_timer_arm(self, INDEX_TIMER, seconds) : 0;
+    if (__builtin_expect(armed < 0, 0) && usp_task_claim(self, usp_worker_index(), INDEX_TIMER))
+        usp_wake(self);
+    usp_park();
+    if (seconds >= 0)
+        usp_sources_disarm(self);
+    self->site = NULL;
+
+    uint64_t commit = atomic_load_explicit(&self->commit, memory_order_acquire);
+    atomic_store_explicit(&self->commit, USP_NONE, memory_order_relaxed);
+    int outcome = self->outcome;
+    if (usp_commit_index(commit) != INDEX_CHANNEL) {
+        usp_lock(channel);
+        if (offer->queued)
+            usp_unlink(offer);
+        usp_unlock(channel);
+        outcome = armed < 0 ? armed : outcome ? outcome : UVCSP_TIMEOUT;
+    }
+    if (offer->filled | (offer->stash != NULL))
+        outcome = usp_collect(offer, outcome);
+    return outcome;
+}
+
+static int transact_bytes(struct usp_end *end, void *value, const struct usp_bytes *bytes,
+                          double seconds, int none, const char *site)
+{
+    struct usp_channel *channel = end->channel;
+    double deadline = 0;
+    for (;;) {
+        struct usp_offer *offer;
+        usp_lock(channel);
+        int rc = usp_step(end, value, bytes, &offer);
+        if (rc != USP_WAITS) {
+            usp_unlock(channel);
+            if (offer)
+                rc = usp_step_finish(end, value, bytes, offer);
+            if (rc == USP_RETRY)
+                continue;
+            return rc;
+        }
+        struct usp_fibre *fibre = usp_current();
+        if (__builtin_expect(seconds == 0 || !fibre->task || fibre->kill, 0)) {
+            usp_unlock(channel);
+            if (fibre->kill)
+                return USP_KILLED;
+            if (seconds != 0)
+                usp_fatal("%s: a callback of the loop must not wait; use the _try forms", site);
+            return none;
+        }
+        double left = seconds;
+        if (seconds > 0) {
+            double now = (double)uv_hrtime() * 1e-9;
+            if (deadline == 0)
+                deadline = now + seconds;
+            left = deadline > now ? deadline - now : 0;
+        }
+        rc = wait_for_partner(end, value, bytes, left, site);
+        if (rc != USP_RETRY)
+            return rc;
+    }
+}
+
+int usp_transact(struct usp_end *end, void *value, double seconds, int none, const char *site)
+{
+    struct usp_bytes bytes = {value, 0, NULL};
+    if (end->channel->type == UVCSP_TYPE_PLAIN) {
+        bytes.length = end->channel->size;
+        return transact_bytes(end, value, &bytes, seconds, none, site);
+    }
+    if (end->side == USP_READER) {
+        int rc = transact_bytes(end, value, &bytes, seconds, none, site);
+        if (rc == 0)
+            usp_take_over(end, value);
+        return rc;
+    }
+    int rc = usp_message_bytes(end->channel, value, &bytes);
+    if (rc < 0) {
+        usp_report("%s: this value cannot be sent over channel '%s'", site, end->channel->name);
+        return rc;
+    }
+    usp_let_go(end, value);
+    rc = transact_bytes(end, value, &bytes, seconds, none, site);
+    if (rc != 0)
+        usp_take_back(end, value);
+    usp_bytes_release(&bytes);
+    return rc;
+}
+
+void usp_end_process(int outcome, struct usp_channel *channel)
+{
+    struct usp_fibre *fibre = usp_current();
+    char cause[400] = "";
+    if (outcome == UVCSP_POISONED && channel)
+        snprintf(cause, sizeof cause, "%s", channel->cause ? channel->cause : "poisoned");
+    else if (outcome == UVCSP_RETIRED && channel)
+        snprintf(cause, sizeof cause, "channel '%s' has retired", channel->name);
+    if (!fibre->unwind)
+        usp_fatal("a callback of the loop met the end of a channel; use the _try forms");
+    fibre->unwind(fibre->process, outcome, cause);
+    __builtin_unreachable();
+}
+
+/* ---- public ---- */
+
+static inline bool good(const struct usp_end *end, enum usp_side side)
+{
+    return __builtin_expect(end && end->magic == USP_END_MAGIC && end->side == side, 1);
+}
+
+static inline int checked(void *x, enum usp_side side, void *value, double seconds, int none,
+                          const char *site)
+{
+    USP_ENTER();
+    struct usp_end *end = x;
+    if (!x || !usp_arena_holds(x, sizeof *end) || !good(end, side) || !value) {
+        int rc = usp_end_check(end, side, site);
+        if (rc == 0)
+            usp_report("%s: the place of the message is NULL", site);
+        return -EINVAL;
+    }
+    int rc = usp_transact(end, value, seconds, none, site);
+    if (__builtin_expect(rc == USP_KILLED, 0))
+        usp_end_process(rc, end->channel);
+    return rc;
+}
+
+static inline void unchecked(void *x, enum usp_side side, void *value, const char *site)
+{
+    USP_ENTER();
+    struct usp_end *end = x;
+    if (!x || !good(end, side))
+        usp_fatal("%s: %s: %s", site, side == USP_READER ? "READ" : "WRITE",
+                  !x ? "the end is NULL" : "this is no end for that, or it was freed");
+    int rc = usp_transact(end, value, -1, 0, site);
+    if (__builtin_expect(rc == 0, 1))
+        return;
+    if (rc > 0 || rc == USP_KILLED)
+        usp_end_process(rc, end->channel);
+    usp_fatal("%s: %s on channel '%s': %s", site, side == USP_READER ? "READ" : "WRITE",
+              end->channel->name, strerror(-rc));
+}
+
+void uvcsp_take(void *in, void *value, const char *site)
+{
+    unchecked(in, USP_READER, value, site);
+}
+
+void uvcsp_give(void *out, const void *value, const char *site)
+{
+    unchecked(out, USP_WRITER, (void *)(uintptr_t)value, site);
+}
+
+int uvcsp_end_read(void *in, void *value, double seconds, const char *site)
+{
+    return checked(in, USP_READER, value, seconds, UVCSP_TIMEOUT, site);
+}
+
+int uvcsp_end_write(void *out, const void *value, double seconds, const char *site)
+{
+    return checked(out, USP_WRITER, (void *)(uintptr_t)value, seconds, UVCSP_TIMEOUT, site);
+}
+
+int uvcsp_end_read_try(void *in, void *value, const char *site)
+{
+    return checked(in, USP_READER, value, 0, UVCSP_WOULD_BLOCK, site);
+}
+
+int uvcsp_end_write_try(void *out, const void *value, const char *site)
+{
+    return checked(out, USP_WRITER, (void *)(uintptr_t)value, 0, UVCSP_WOULD_BLOCK, site);
+}

@@ -1,0 +1,31 @@
+/* Steps that READ and WRITE share with a choice. */
+#ifndef USP_CHANNELS_IO_H
+#define USP_CHANNELS_IO_H
+
+#include "channels/channel.h"
+#include "channels/message.h"
+
+#define USP_WAITS 1000 /* of usp_step: nothing can be done now */
+
+/* Does the channel's state end an operation of this end? UVCSP_POISONED, UVCSP_RETIRED or 0; lock held. */
+int usp_ended_status(const struct usp_channel *channel, const struct usp_end *end);
+
+/* One operation, if it can be done now: with a waiting partner, or with the buffer. The lock is held.
+   0: done, or it will be by usp_step_finish with `*offerp`, a claimed partner. USP_WAITS: not now.
+   UVCSP_POISONED, UVCSP_RETIRED, -ENOMEM. */
+int usp_step(struct usp_end *end, void *value, const struct usp_bytes *bytes,
+             struct usp_offer **offerp);
+/* After the unlock. 0, USP_RETRY, -ENOMEM. */
+int usp_step_finish(struct usp_end *end, void *value, const struct usp_bytes *bytes,
+                    struct usp_offer *offer);
+
+/* Before and after a write of a mobile end; after a read of one. */
+void usp_let_go(struct usp_end *end, const void *value);
+void usp_take_back(struct usp_end *end, const void *value);
+void usp_take_over(struct usp_end *end, void *value);
+
+/* READ, WRITE and their checked forms. `seconds` negative: for ever. `none`: what to answer when there is no
+   time to wait at all. */
+int usp_transact(struct usp_end *end, void *value, double seconds, int none, const char *site);
+
+#endif

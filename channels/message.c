@@ -1,0 +1,192 @@
+#include "channels/message.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "runtime/arena.h"
+
+/* A message of variable length in a buffer. */
+struct parcel {
+    void *block;
+    size_t length;
+};
+
+int usp_message_bytes(const struct usp_channel *channel, const void *value, struct usp_bytes *bytes)
+{
+    bytes->owned = NULL;
+    switch ((enum uvcsp_type)channel->type) {
+    case UVCSP_TYPE_END:
+        if (!usp_arena_is(((const uvcsp_end *)value)->end_, USP_BLOCK_END))
+            return -EINVAL;
+        /* fall through */
+    case UVCSP_TYPE_PLAIN:
+        bytes->data = value;
+        bytes->length = channel->size;
+        return 0;
+    case UVCSP_TYPE_BYTES: {
+        const uvcsp_bytes *b = value;
+        if (!b->data && b->size > 0)
+            return -EINVAL;
+        bytes->data = b->data;
+        bytes->length = b->size;
+        return 0;
+    }
+    case UVCSP_TYPE_STRING: {
+        const char *s = *(const char *const *)value;
+        bytes->data = s;
+        bytes->length = s ? strlen(s) + 1 : 0;
+        return 0;
+    }
+    case UVCSP_TYPE_JSON: {
+        const json_t *json = *(const json_t *const *)value;
+        bytes->data = bytes->owned = json ? json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+        bytes->length = bytes->owned ? strlen(bytes->owned) : 0;
+        return bytes->owned || !json ? 0 : -EINVAL;
+    }
+    }
+    return -EINVAL;
+}
+
+void usp_bytes_release(struct usp_bytes *bytes)
+{
+    free(bytes->owned);
+    bytes->owned = NULL;
+}
+
+void *usp_message_place(const struct usp_channel *channel, void *value, size_t length)
+{
+    switch ((enum uvcsp_type)channel->type) {
+    case UVCSP_TYPE_PLAIN:
+    case UVCSP_TYPE_END:
+        return length == channel->size ? value : NULL;
+    default:
+        return malloc(length ? length : 1);
+    }
+}
+
+int usp_message_settle(const struct usp_channel *channel, void *value, void *place, size_t length)
+{
+    switch ((enum uvcsp_type)channel->type) {
+    case UVCSP_TYPE_PLAIN:
+    case UVCSP_TYPE_END:
+        return 0;
+    case UVCSP_TYPE_BYTES:
+        if (length == 0) {
+            free(place);
+            place = NULL;
+        }
+        *(uvcsp_bytes *)value = (uvcsp_bytes){place, length};
+        return 0;
+    case UVCSP_TYPE_STRING:
+        if (length == 0) {
+            free(place);
+            place = NULL;
+        }
+        *(char **)value = place;
+        return 0;
+    case UVCSP_TYPE_JSON: {
+        json_t *json = length ? json_loadb(place, length, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : NULL;
+        free(place);
+        if (!json && length)
+            return -ENOMEM;
+        *(json_t **)value = json;
+        return 0;
+    }
+    }
+    return -EINVAL;
+}
+
+void usp_message_abandon(const struct usp_channel *channel, void *place)
+{
+    if (channel->type != UVCSP_TYPE_PLAIN && channel->type != UVCSP_TYPE_END)
+        free(place);
+}
+
+int usp_message_land(const struct usp_channel *channel, void *value, const void *data, size_t length)
+{
+    if (usp_is_plain(channel)) {
+        usp_copy(value, data, channel->size);
+        return 0;
+    }
+    void *place = usp_message_place(channel, value, length);
+    if (!place)
+        return -ENOMEM;
+    if (length)
+        memcpy(place, data, length);
+    return usp_message_settle(channel, value, place, length);
+}
+
+/* ---- the buffer ---- */
+
+static inline bool fixed(const struct usp_channel *channel)
+{
+    return channel->type == UVCSP_TYPE_PLAIN || channel->type == UVCSP_TYPE_END;
+}
+
+size_t usp_message_slot(const struct usp_channel *channel)
+{
+    return fixed(channel) ? channel->size : sizeof(struct parcel);
+}
+
+static inline void *slot_of(const struct usp_channel *channel, uint32_t n)
+{
+    return channel->buffer + usp_message_slot(channel) * (n % channel->capacity);
+}
+
+int usp_buffer_put(struct usp_channel *channel, const void *data, size_t length)
+{
+    void *slot = slot_of(channel, channel->written);
+    if (channel->type == UVCSP_TYPE_END)
+        usp_arena_set_owner(((const uvcsp_end *)data)->end_, USP_NOBODY);
+    if (fixed(channel)) {
+        usp_copy(slot, data, channel->size);
+    } else {
+        struct parcel parcel = {NULL, length};
+        if (length > 0) {
+            parcel.block = usp_arena_alloc(length, USP_BLOCK_MESSAGE);
+            if (!parcel.block)
+                return -ENOMEM;
+            memcpy(parcel.block, data, length);
+            usp_arena_set_owner(parcel.block, USP_NOBODY);
+        }
+        memcpy(slot, &parcel, sizeof parcel);
+    }
+    /* the one store that puts it in; a crash before it leaves the buffer as it was */
+    atomic_signal_fence(memory_order_seq_cst);
+    *(volatile uint32_t *)&channel->written = channel->written + 1;
+    return 0;
+}
+
+int usp_buffer_get(struct usp_channel *channel, void *value)
+{
+    const void *slot = slot_of(channel, channel->read);
+    struct parcel parcel = {NULL, 0};
+    if (fixed(channel)) {
+        usp_copy(value, slot, channel->size);
+    } else {
+        memcpy(&parcel, slot, sizeof parcel);
+        int rc = usp_message_land(channel, value, parcel.block, parcel.length);
+        if (rc < 0)
+            return rc;
+    }
+    atomic_signal_fence(memory_order_seq_cst);
+    *(volatile uint32_t *)&channel->read = channel->read + 1;
+    usp_arena_free(parcel.block);
+    return 0;
+}
+
+void usp_message_drop(struct usp_channel *channel, uint32_t n)
+{
+    void *slot = slot_of(channel, n);
+    if (channel->type == UVCSP_TYPE_END) {
+        uvcsp_end end;
+        memcpy(&end, slot, sizeof end);
+        if (end.end_)
+            usp_end_release(end.end_, USP_LEAVE_RETIRE, NULL);
+    } else if (!fixed(channel)) {
+        struct parcel parcel;
+        memcpy(&parcel, slot, sizeof parcel);
+        usp_arena_free(parcel.block);
+    }
+}

@@ -1,0 +1,60 @@
+/* What a message is, by type: how a value becomes a run of bytes, and back.
+
+   Plain values are their own bytes. The types of variable length are bytes and a length: in a
+   buffer such a message is a block of the arena. A mobile end is its address; it is nobody's on its way. */
+#ifndef USP_CHANNELS_MESSAGE_H
+#define USP_CHANNELS_MESSAGE_H
+
+#include <stddef.h>
+#include <string.h>
+
+#include "channels/channel.h"
+
+struct usp_bytes {
+    const void *data;
+    size_t length;
+    void *owned; /* to be freed, or NULL */
+};
+
+/* A copy of small values without a call. */
+static inline void usp_copy(void *to, const void *from, size_t size)
+{
+    if (size == 4)
+        memcpy(to, from, 4);
+    else if (size == 8)
+        memcpy(to, from, 8);
+    else
+        memcpy(to, from, size);
+}
+
+static inline bool usp_is_plain(const struct usp_channel *channel)
+{
+    return channel->type == UVCSP_TYPE_PLAIN;
+}
+
+/* The bytes of a value. 0; -EINVAL: it cannot be encoded; -ENOMEM. */
+int usp_message_bytes(const struct usp_channel *channel, const void *value, struct usp_bytes *bytes);
+void usp_bytes_release(struct usp_bytes *bytes);
+
+/* The value from its bytes. 0, -ENOMEM, -EINVAL. */
+int usp_message_land(const struct usp_channel *channel, void *value, const void *data,
+                     size_t length);
+
+/* The same in two steps, for bytes that come bit by bit: where they go (NULL: no memory), and, when all are
+   there, the value. For a plain value that is the value itself. */
+void *usp_message_place(const struct usp_channel *channel, void *value, size_t length);
+int usp_message_settle(const struct usp_channel *channel, void *value, void *place, size_t length);
+void usp_message_abandon(const struct usp_channel *channel, void *place);
+
+/* ---- the buffer; the lock is held ---- */
+
+/* Bytes of a slot. */
+size_t usp_message_slot(const struct usp_channel *channel);
+/* Puts bytes behind the last message. 0 or -ENOMEM. There is room. */
+int usp_buffer_put(struct usp_channel *channel, const void *data, size_t length);
+/* Takes the first message out into `value`. 0; or -errno, and it is still there. */
+int usp_buffer_get(struct usp_channel *channel, void *value);
+/* Frees what lies in a slot. */
+void usp_message_drop(struct usp_channel *channel, uint32_t slot);
+
+#endif

@@ -1,0 +1,271 @@
+#include "channels/transfer.h"
+
+#include <errno.h>
+
+#include "runtime/arena.h"
+#include "runtime/link.h"
+#include "runtime/report.h"
+
+/* ---- waiting for a stream ---- */
+
+/* The calling process waits for the other side of a communication that has been agreed. Its commit word
+   names the worker that it depends on, so that it is looked after if that one dies. */
+static void depend_on(struct usp_task *self, unsigned worker)
+{
+    self->woken = 0;
+    self->outcome = 0;
+    atomic_store_explicit(&self->commit, usp_commit_claimed(worker, 0), memory_order_release);
+}
+
+static int wait_for_stream(struct usp_task *self)
+{
+    usp_park();
+    atomic_store_explicit(&self->commit, USP_NONE, memory_order_relaxed);
+    return self->outcome;
+}
+
+/* ---- writing to a reader that waits ---- */
+
+static bool leave_in_arena(struct usp_offer *reader, const struct usp_bytes *bytes)
+{
+    struct usp_channel *channel = reader->channel;
+    struct usp_task *task = reader->task;
+    if (bytes->length <= USP_SMALL) {
+        memcpy(reader->small, bytes->data, bytes->length);
+        reader->stash = NULL;
+        reader->filled = 1;
+    } else if (usp_is_plain(channel) && usp_arena_holds(reader->data, bytes->length)) {
+        memcpy(reader->data, bytes->data, bytes->length);
+    } else {
+        void *block = usp_arena_alloc(bytes->length, USP_BLOCK_MESSAGE);
+        if (!block)
+            return false;
+        memcpy(block, bytes->data, bytes->length);
+        usp_arena_set_owner(block, task->worker);
+        reader->stash = block;
+        reader->filled = 1;
+    }
+    reader->length = bytes->length;
+    usp_wake_far(task);
+    return true;
+}
+
+static int send_data(struct usp_offer *reader, const struct usp_bytes *bytes)
+{
+    struct usp_task *self = usp_current()->task;
+    unsigned worker = reader->task->worker;
+    struct usp_frame frame = {
+        .type = USP_FRAME_DATA,
+        .length = bytes->length,
+        .to = reader->task,
+        .index = reader->index,
+    };
+    if (self) {
+        depend_on(self, worker);
+        self->flags |= USP_TASK_STREAMING;
+    }
+    int rc = usp_link_send(worker, &frame, bytes->data, self);
+    if (rc == 1)
+        return wait_for_stream(self); /* hooks.sent takes the flag down */
+    if (self) {
+        self->flags &= (uint8_t)~USP_TASK_STREAMING;
+        atomic_store_explicit(&self->commit, USP_NONE, memory_order_relaxed);
+    }
+    return rc;
+}
+
+static int deliver_far(struct usp_channel *channel, struct usp_offer *reader,
+                       const struct usp_bytes *bytes)
+{
+    if (channel->carrier == UVCSP_SHARED && leave_in_arena(reader, bytes))
+        return 0;
+    int rc = send_data(reader, bytes);
+    if (rc == 0 || rc == USP_RETRY)
+        return rc;
+    /* no link: a full table of descriptors, or a worker that has just died. The arena is always there. */
+    if (leave_in_arena(reader, bytes))
+        return 0;
+    usp_report("channel '%s': neither a link (%s) nor room in the arena for %zu bytes; the reader looks again",
+               channel->name, strerror(-rc), bytes->length);
+    reader->task->outcome = USP_RETRY;
+    usp_wake_far(reader->task);
+    return -ENOMEM;
+}
+
+int usp_deliver(struct usp_channel *channel, struct usp_offer *reader, const struct usp_bytes *bytes)
+{
+    struct usp_task *task = reader->task;
+    if (task->worker != usp_worker_index())
+        return deliver_far(channel, reader, bytes);
+    int rc = usp_message_land(channel, reader->data, bytes->data, bytes->length);
+    if (__builtin_expect(rc != 0, 0))
+        task->outcome = rc;
+    usp_wake(task);
+    return 0;
+}
+
+/* ---- reading from a writer that waits ---- */
+
+const void *usp_reachable(const struct usp_offer *writer)
+{
+    if (writer->task->worker == usp_worker_index())
+        return writer->data;
+    if (writer->filled)
+        return writer->stash ? writer->stash : writer->small;
+    return usp_arena_holds(writer->data, writer->length) ? writer->data : NULL;
+}
+
+/* Asks the writer's worker to stream the bytes into `value`. */
+static int pull(struct usp_channel *channel, struct usp_offer *writer, void *value)
+{
+    struct usp_task *self = usp_current()->task;
+    struct usp_task *task = writer->task;
+    struct usp_frame frame = {
+        .type = USP_FRAME_PULL,
+        .to = task,
+        .index = writer->index,
+        .from = self,
+        .from_index = 0,
+    };
+    int rc = -ENOTCONN;
+    if (self) {
+        struct usp_wait *wait = usp_wait_of(self);
+        wait->n = 1;
+        wait->first = (struct usp_offer){.channel = channel, .task = self, .data = value};
+        depend_on(self, task->worker);
+        rc = usp_link_send(task->worker, &frame, NULL, NULL);
+        if (rc == 0)
+            return wait_for_stream(self);
+        atomic_store_explicit(&self->commit, USP_NONE, memory_order_relaxed);
+    }
+    /* no link: the writer leaves the bytes in the arena, whatever their length, and both look again */
+    writer->channel->carrier = UVCSP_SHARED;
+    task->outcome = USP_RETRY;
+    usp_wake_far(task);
+    return USP_RETRY;
+}
+
+int usp_receive(struct usp_channel *channel, struct usp_offer *writer, void *value)
+{
+    struct usp_task *task = writer->task;
+    const void *data = usp_reachable(writer);
+    if (__builtin_expect(!data && writer->length > 0, 0))
+        return pull(channel, writer, value);
+    int rc = usp_message_land(channel, value, data, writer->length);
+    if (__builtin_expect(rc != 0, 0))
+        task->outcome = USP_RETRY;
+    usp_wake_any(task); /* before the caller's code sees the message */
+    return rc;
+}
+
+/* ---- what a waiting process prepares and finds ---- */
+
+void usp_stash(struct usp_offer *offer)
+{
+    struct usp_channel *channel = offer->channel;
+    if (!channel->far)
+        return;
+    if (offer->length <= USP_SMALL) {
+        memcpy(offer->small, offer->data, offer->length);
+        offer->filled = 1;
+    } else if (channel->carrier == UVCSP_SHARED || channel->capacity > 0 ||
+               offer->length <= USP_STASH_LIMIT) {
+        if (usp_arena_holds(offer->data, offer->length))
+            return;
+        offer->stash = usp_arena_alloc(offer->length, USP_BLOCK_MESSAGE);
+        if (!offer->stash)
+            return;
+        memcpy(offer->stash, offer->data, offer->length);
+        offer->filled = 1;
+    }
+}
+
+int usp_collect(struct usp_offer *offer, int outcome)
+{
+    if (outcome == 0 && offer->side == USP_READER && offer->filled)
+        outcome = usp_message_land(offer->channel, offer->data,
+                                   offer->stash ? offer->stash : offer->small, offer->length);
+    if (offer->stash)
+        usp_arena_free(offer->stash);
+    offer->stash = NULL;
+    offer->filled = 0;
+    return outcome;
+}
+
+/* ---- frames ---- */
+
+/* The offer that a frame speaks of, if its task waits for that. */
+static struct usp_offer *offer_of(struct usp_task *task, uint32_t index)
+{
+    if (!usp_arena_is(task, USP_BLOCK_TASK) || task->worker != usp_worker_index() || task->woken ||
+        usp_commit_state(atomic_load(&task->commit)) != USP_CLAIMED ||
+        index >= usp_wait_of(task)->n)
+        return NULL;
+    return &usp_offers_of(task)[index];
+}
+
+static void *place(const struct usp_frame *frame)
+{
+    struct usp_offer *offer = offer_of(frame->to, frame->index);
+    if (!offer || !offer->channel)
+        return NULL;
+    void *at = usp_message_place(offer->channel, offer->data, frame->length);
+    if (at) {
+        frame->to->flags |= USP_TASK_STREAMING;
+    } else {
+        frame->to->outcome = -ENOMEM;
+        usp_wake(frame->to);
+    }
+    return at;
+}
+
+static void arrived(const struct usp_frame *frame, void *at)
+{
+    struct usp_task *task = frame->to;
+    struct usp_offer *offer = offer_of(task, frame->index);
+    task->flags &= (uint8_t)~USP_TASK_STREAMING;
+    task->outcome = usp_message_settle(offer->channel, offer->data, at, frame->length);
+    usp_wake(task);
+}
+
+static void lost(const struct usp_frame *frame, void *at)
+{
+    struct usp_task *task = frame->to;
+    usp_message_abandon(offer_of(task, frame->index)->channel, at);
+    task->flags &= (uint8_t)~USP_TASK_STREAMING;
+    task->outcome = USP_RETRY;
+    usp_wake(task);
+}
+
+static void on_pull(const struct usp_frame *frame)
+{
+    struct usp_task *task = frame->to;
+    struct usp_offer *offer = offer_of(task, frame->index);
+    if (!offer)
+        return; /* whoever asked is dead, and the writer looks again already */
+    struct usp_frame answer = {
+        .type = USP_FRAME_DATA,
+        .length = offer->length,
+        .to = frame->from,
+        .index = frame->from_index,
+    };
+    int rc = usp_link_send(frame->worker, &answer, offer->data, task);
+    if (rc == 1) {
+        task->flags |= USP_TASK_STREAMING;
+        return;
+    }
+    task->outcome = rc < 0 ? USP_RETRY : 0;
+    usp_wake(task);
+}
+
+static void sent(struct usp_task *task, int status)
+{
+    task->flags &= (uint8_t)~USP_TASK_STREAMING;
+    task->outcome = status < 0 ? USP_RETRY : 0;
+    usp_wake(task);
+}
+
+void usp_transfer_init(void)
+{
+    usp_link_hooks = (struct usp_link_hooks){place, arrived, lost, on_pull, sent};
+}

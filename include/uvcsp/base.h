@@ -1,0 +1,39 @@
+/* What every part of the face needs: status codes, linkage, and the place of a call. */
+#ifndef UVCSP_BASE_H
+#define UVCSP_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if !defined(__GNUC__)
+#error "uvcsp needs the GNU C extensions of GCC 12 or clang 14"
+#endif
+
+#ifdef __cplusplus
+#error "uvcsp is a C library: its types are checked with C11's _Generic"
+#endif
+
+#define UVCSP_API __attribute__((visibility("default")))
+
+/* What a checked operation answers. Positive: a condition that the caller has to handle. */
+enum uvcsp_status {
+    UVCSP_OK = 0,
+    UVCSP_RETIRED = 1,     /* every end of the other side has retired, or this end has */
+    UVCSP_POISONED = 2,    /* the channel is poisoned; uvcsp_cause() says why */
+    UVCSP_TIMEOUT = 3,     /* the time given has passed and nothing was done */
+    UVCSP_WOULD_BLOCK = 4, /* a trying form would have had to wait */
+};
+
+/* "UVCSP_OK", "UVCSP_RETIRED", ... or the text of the errno. Never NULL; not to be freed. */
+UVCSP_API const char *uvcsp_status_name(int status);
+
+#define UVCSP_STR_(x) #x
+#define UVCSP_STR(x) UVCSP_STR_(x)
+#define UVCSP_CAT_(a, b) a##b
+#define UVCSP_CAT(a, b) UVCSP_CAT_(a, b)
+
+/* File and line of a call, as one string literal. */
+#define UVCSP_HERE __FILE__ ":" UVCSP_STR(__LINE__)
+
+#endif

@@ -1,0 +1,189 @@
+/* Processes: declared with PROCESS, run in parallel, concurrently or in sequence.
+
+       PROCESS(adder, IN(int, left), IN(int, right), OUT(int, sum)) {
+           for (;;) {
+               int a = READ(left);
+               WRITE(sum, a + READ(right));
+           }
+       }
+       ...
+       PAR(adder(a, b, c), printer(c));
+
+   `adder(a, b, c)` makes a process value with its arguments copied; nothing runs yet. A value runs
+   once. For IN(T, x) a caller gives a CHAN(T), and the process gets a reading end of its own, or an
+   IN_END(T), and the process shares in it for as long as it runs; for OUT likewise. INS(T, x, n) and
+   OUTS(T, x, n) take an array of either and its length. VAL(T, x) is copied.
+
+   A process ends by returning, by uvcsp_exit_process(), or by poison or retirement met in READ, WRITE
+   or ALT; then what it deferred runs, and its ends are retired, or poisoned, or retired. */
+#ifndef UVCSP_PROCESS_H
+#define UVCSP_PROCESS_H
+
+#include <uvcsp/base.h>
+#include <uvcsp/channel.h>
+#include <uvcsp/params.h>
+
+/* What PROCESS knows of a process: made by the macro, constant. */
+struct uvcsp_param {
+    unsigned char kind;        /* UVCSP_PARAM_... */
+    unsigned offset;           /* of the end, or of the pointer to the array of ends */
+    unsigned n_offset;         /* of the length of that array */
+};
+
+struct uvcsp_kind {
+    const char *name;
+    const char *site;
+    void (*run)(void *args);
+    size_t size;                      /* of the arguments */
+    const struct uvcsp_param *params; /* up to one whose kind is UVCSP_PARAM_END */
+};
+
+/* A process that has not started: passed by value, runs once. A second run of the same value prints a
+   line and gives -EINVAL. */
+typedef struct {
+    const struct uvcsp_kind *kind;
+    void *args;
+    unsigned long serial;
+} uvcsp_process;
+
+/* Behind the constructor that PROCESS writes: copies `args`, and the arrays of ends in it. Aborts with
+   a line on stderr when there is no memory. */
+UVCSP_API uvcsp_process uvcsp_process_new(const struct uvcsp_kind *kind, const void *args);
+
+/* Gives back the arguments of a value that will not be run. */
+UVCSP_API void uvcsp_process_free(uvcsp_process process);
+
+/* Runs `n` processes and returns when all of them have ended: 0, or how many failed (crashed, killed,
+   or exited non-zero; to end by poison or retirement is no failure). All ends that they are handed
+   join before the first of them runs. n = 0 gives 0. A negative -errno: nothing was run (a value was
+   run twice, an argument is NULL or was freed, no memory); the reason is on stderr.
+
+   uvcsp_par: each in a forked worker of its own, isolated by the MMU, in parallel. Where a worker cannot
+   be started, its process counts as failed and its ends are poisoned with the cause. With UVCSP_PAR=light in
+   the environment it is uvcsp_co.
+   uvcsp_co: as light processes in this worker, concurrently, nothing is forked.
+   uvcsp_seq: one after the other. */
+UVCSP_API int uvcsp_par(const uvcsp_process *processes, size_t n);
+UVCSP_API int uvcsp_co(const uvcsp_process *processes, size_t n);
+UVCSP_API int uvcsp_seq(const uvcsp_process *processes, size_t n);
+
+/* Several processes as one argument of PAR: light processes in one forked worker. */
+UVCSP_API uvcsp_process uvcsp_worker(const uvcsp_process *processes, size_t n);
+
+#define UVCSP_VALUES_(...)                                                                         \
+    (uvcsp_process[]){__VA_ARGS__}, sizeof((uvcsp_process[]){__VA_ARGS__}) / sizeof(uvcsp_process)
+#define UVCSP_PAR(...) uvcsp_par(UVCSP_VALUES_(__VA_ARGS__))
+#define UVCSP_CO(...) uvcsp_co(UVCSP_VALUES_(__VA_ARGS__))
+#define UVCSP_SEQ(...) uvcsp_seq(UVCSP_VALUES_(__VA_ARGS__))
+#define UVCSP_WORKER(...) uvcsp_worker(UVCSP_VALUES_(__VA_ARGS__))
+
+/* Replicated: PAR_FOR(i, n, p(i)) runs p(0) ... p(n - 1); `i` is an int of the macro's own. */
+UVCSP_API uvcsp_process *uvcsp_values_new(size_t n); /* aborts with a line when there is no memory */
+UVCSP_API void uvcsp_values_free(uvcsp_process *values);
+#define UVCSP_REPLICATE_(run, i, n, ...)                                                           \
+    __extension__({                                                                                \
+        long uvcsp_n_ = (long)(n);                                                                 \
+        uvcsp_n_ = uvcsp_n_ < 0 ? 0 : uvcsp_n_;                                                    \
+        uvcsp_process *uvcsp_ps_ = uvcsp_values_new((size_t)uvcsp_n_);                             \
+        for (int i = 0; i < uvcsp_n_; i++)                                                         \
+            uvcsp_ps_[i] = (__VA_ARGS__);                                                          \
+        int uvcsp_r_ = run(uvcsp_ps_, (size_t)uvcsp_n_);                                           \
+        uvcsp_values_free(uvcsp_ps_);                                                              \
+        uvcsp_r_;                                                                                  \
+    })
+#define UVCSP_PAR_FOR(i, n, ...) UVCSP_REPLICATE_(uvcsp_par, i, n, __VA_ARGS__)
+#define UVCSP_CO_FOR(i, n, ...) UVCSP_REPLICATE_(uvcsp_co, i, n, __VA_ARGS__)
+#define UVCSP_SEQ_FOR(i, n, ...) UVCSP_REPLICATE_(uvcsp_seq, i, n, __VA_ARGS__)
+
+/* Starts a process and goes on: in a forked worker (uvcsp_spawn), as a light process (uvcsp_go). The
+   handle belongs to the library and lives until uvcsp_handle_free() or until the starting worker ends,
+   which waits for what it has started. NULL with a line on stderr and errno set: could not be started. */
+typedef struct uvcsp_handle uvcsp_handle;
+UVCSP_API uvcsp_handle *uvcsp_spawn(uvcsp_process process);
+UVCSP_API uvcsp_handle *uvcsp_go(uvcsp_process process);
+#define UVCSP_SPAWN(p) uvcsp_spawn(p)
+#define UVCSP_GO(p) uvcsp_go(p)
+
+/* All of these: -EINVAL for NULL (false for uvcsp_alive). A handle can be used in the worker that got it.
+
+   uvcsp_join: waits until the process has ended, `seconds` at most (negative: for ever). UVCSP_OK, or
+     UVCSP_TIMEOUT. May be called again.
+   uvcsp_alive: it has not ended yet.
+   uvcsp_exit_code: UVCSP_STILL_ALIVE, 0 (returned, poisoned, retired), n (called exit(n)), or -n
+     (killed by signal n, or by uvcsp_kill and uvcsp_terminate with 9 and 15).
+   uvcsp_pid: of its worker; for a light process that is the caller's own.
+   uvcsp_terminate: SIGTERM. A light process is ended where it waits, or when it next waits, and runs
+     what it deferred. uvcsp_kill: SIGKILL. A light process is ended where it waits, or when it next
+     waits, and runs nothing. Both poison its ends with the cause. 0, also when it has ended already. */
+#define UVCSP_STILL_ALIVE (-1000)
+UVCSP_API int uvcsp_join(uvcsp_handle *handle, double seconds);
+UVCSP_API bool uvcsp_alive(uvcsp_handle *handle);
+UVCSP_API int uvcsp_exit_code(uvcsp_handle *handle);
+UVCSP_API int uvcsp_pid(uvcsp_handle *handle);
+UVCSP_API int uvcsp_terminate(uvcsp_handle *handle);
+UVCSP_API int uvcsp_kill(uvcsp_handle *handle);
+
+/* Gives a handle back early; the process goes on. NULL is accepted. */
+UVCSP_API void uvcsp_handle_free(uvcsp_handle *handle);
+
+/* Runs fn(arg) when this process ends, whichever way it ends short of a crash or a kill; last in, first out. In main it
+   runs in uvcsp_shutdown(). 0, -EINVAL for a NULL function, -ENOMEM. */
+UVCSP_API int uvcsp_defer(void (*fn)(void *), void *arg);
+#define UVCSP_DEFER(fn, arg) uvcsp_defer((fn), (arg))
+
+/* Ends the calling process as returning from its body would. In main: exit(0). */
+UVCSP_API __attribute__((noreturn)) void uvcsp_exit_process(void);
+
+/* Retires the ends of main, joins what was spawned and gives everything back: workers, descriptors,
+   memory, the loop. Runs at exit as well. After it the library may be used anew. 0, or -EBUSY when called
+   from a process other than main. */
+UVCSP_API int uvcsp_shutdown(void);
+
+/* PROCESS_DECLARE is the prototype alone, for a header or for a use before the definition. A process that
+   was declared so can be used from other files; one that was not is private to its own.
+
+   The constructor's parameters are transparent unions of what each accepts, and unions are never the
+   same type twice. So PROCESS takes the type over from a declaration where there is one: the array
+   uvcsp_declared_NAME is of known size only then, and _Generic can tell. The `()` brings the name in
+   either way; no parameter has a type that the default promotions would change. */
+#define UVCSP_CTOR_(name) UVCSP_STR_(uvcsp_make_##name)
+#define UVCSP_PROCESS_DECLARE(name, ...)                                                           \
+    extern char uvcsp_declared_##name[2];                                                          \
+    __asm__(".globl " UVCSP_CTOR_(name));                                                          \
+    uvcsp_process name(UVCSP_LIST_(UVCSP_ACCEPT_, __VA_ARGS__)) __asm__(UVCSP_CTOR_(name))
+
+#define UVCSP_PROCESS(name, ...)                                                                   \
+    struct uvcsp_args_##name {                                                                     \
+        UVCSP_EACH_(UVCSP_FIELD_, __VA_ARGS__)                                                     \
+        char none_;                                                                                \
+    };                                                                                             \
+    static void name##_body(UVCSP_LIST_(UVCSP_FORMAL_, __VA_ARGS__));                              \
+    static void uvcsp_run_##name(void *uvcsp_p_)                                                   \
+    {                                                                                              \
+        struct uvcsp_args_##name *uvcsp_a_ = uvcsp_p_;                                             \
+        (void)uvcsp_a_;                                                                            \
+        name##_body(UVCSP_ACTUALS_(UVCSP_ACTUAL_, __VA_ARGS__));                                   \
+    }                                                                                              \
+    static const struct uvcsp_param uvcsp_params_##name[] = {                                      \
+        UVCSP_EACH_WITH_(UVCSP_PARAM_, struct uvcsp_args_##name, __VA_ARGS__) {                     \
+            UVCSP_PARAM_END, 0, 0}};                                                               \
+    static const struct uvcsp_kind uvcsp_kind_##name = {#name, UVCSP_HERE, uvcsp_run_##name,       \
+                                                        sizeof(struct uvcsp_args_##name),          \
+                                                        uvcsp_params_##name};                      \
+    extern char uvcsp_declared_##name[];                                                           \
+    uvcsp_process name() __asm__(UVCSP_CTOR_(name));                                               \
+    extern __typeof__(*_Generic(                                                                   \
+        &uvcsp_declared_##name,                                                                    \
+        char(*)[1]: (uvcsp_process(*)(UVCSP_LIST_(UVCSP_ACCEPT_, __VA_ARGS__)))0,                  \
+        default: name)) name;                                                                      \
+    __attribute__((used)) static uvcsp_process uvcsp_make_##name(                                  \
+        UVCSP_LIST_(UVCSP_ACCEPT_, __VA_ARGS__))                                                   \
+    {                                                                                              \
+        struct uvcsp_args_##name uvcsp_a_;                                                         \
+        uvcsp_a_.none_ = 0;                                                                        \
+        UVCSP_EACH_(UVCSP_COPY_, __VA_ARGS__)                                                      \
+        return uvcsp_process_new(&uvcsp_kind_##name, &uvcsp_a_);                                   \
+    }                                                                                              \
+    static void name##_body(UVCSP_LIST_(UVCSP_FORMAL_, __VA_ARGS__))
+
+#endif

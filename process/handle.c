@@ -1,0 +1,229 @@
+/* SPAWN and GO: start and go on. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "process/fork.h"
+#include "process/process.h"
+#include "runtime/arena.h"
+#include "runtime/report.h"
+
+enum { INDEX_EVENT, INDEX_TIMER };
+
+static struct uvcsp_handle *handles;
+
+static struct uvcsp_handle *new_handle(void)
+{
+    struct uvcsp_handle *handle = calloc(1, sizeof *handle);
+    if (!handle)
+        return NULL;
+    handle->code = UVCSP_STILL_ALIVE;
+    handle->next = handles;
+    if (handles)
+        handles->prev = handle;
+    handles = handle;
+    return handle;
+}
+
+static void delete_handle(struct uvcsp_handle *handle)
+{
+    if (handle->prev)
+        handle->prev->next = handle->next;
+    else
+        handles = handle->next;
+    if (handle->next)
+        handle->next->prev = handle->prev;
+    free(handle);
+}
+
+void usp_handle_ended(struct uvcsp_handle *handle, int code)
+{
+    handle->code = code;
+    handle->process = NULL;
+    usp_event_set(&handle->ended);
+    if (handle->freed)
+        delete_handle(handle);
+}
+
+void usp_handles_deinit(void)
+{
+    while (handles)
+        delete_handle(handles);
+}
+
+static void worker_ended(void *arg, int code, const char *how)
+{
+    usp_handle_ended(arg, how && code == 0 ? 1 : code);
+    usp_somebody_ended();
+}
+
+/* ---- starting ---- */
+
+static uvcsp_handle *no_handle(struct uvcsp_handle *handle, int error)
+{
+    if (handle)
+        delete_handle(handle);
+    errno = -error;
+    return NULL;
+}
+
+uvcsp_handle *uvcsp_go(uvcsp_process value)
+{
+    USP_ENTER();
+    struct usp_process *process = usp_value_use(value);
+    if (!process)
+        return no_handle(NULL, -EINVAL);
+    if (!process->kind) {
+        usp_report("GO: a WORKER is an argument of PAR or SPAWN");
+        usp_process_release(process);
+        return no_handle(NULL, -EINVAL);
+    }
+    struct uvcsp_handle *handle = new_handle();
+    if (!handle) {
+        usp_process_release(process);
+        return no_handle(NULL, -ENOMEM);
+    }
+    handle->light = true;
+    handle->pid = (int)getpid();
+    handle->process = process;
+    int rc = usp_process_prepare(process);
+    if (rc < 0) {
+        usp_process_release(process);
+        return no_handle(handle, rc);
+    }
+    usp_current()->started_others = true;
+    rc = usp_process_launch(process, NULL, handle);
+    return rc < 0 ? no_handle(handle, rc) : handle;
+}
+
+uvcsp_handle *uvcsp_spawn(uvcsp_process value)
+{
+    USP_ENTER();
+    if (usp_light_mode())
+        return uvcsp_go(value);
+    struct usp_process *process = usp_value_use(value);
+    if (!process)
+        return no_handle(NULL, -EINVAL);
+    struct uvcsp_handle *handle = new_handle();
+    int worker, rc = handle ? usp_fork_join(&process, 1, &worker) : -ENOMEM;
+    if (rc == 0)
+        rc = usp_fork_launch(process, worker, worker_ended, handle);
+    usp_process_release(process);
+    if (rc < 0)
+        return no_handle(handle, rc);
+    handle->worker = (unsigned)worker;
+    handle->pid = (int)usp_worker_of((unsigned)worker)->pid;
+    return handle;
+}
+
+/* ---- handles ---- */
+
+static bool is_handle(const uvcsp_handle *handle, const char *what)
+{
+    if (handle)
+        return true;
+    usp_report("%s: the handle is NULL", what);
+    return false;
+}
+
+int uvcsp_join(uvcsp_handle *handle, double seconds)
+{
+    USP_ENTER();
+    if (!is_handle(handle, "uvcsp_join"))
+        return -EINVAL;
+    if (handle->ended.set)
+        return UVCSP_OK;
+    struct usp_fibre *fibre = usp_current();
+    struct usp_task *self = fibre->task;
+    if (seconds == 0)
+        return UVCSP_TIMEOUT;
+    if (!self)
+        usp_fatal("uvcsp_join: a callback of the loop must not wait");
+    usp_wait_of(self)->n = 0;
+    self->site = "uvcsp_join";
+    usp_task_open(self);
+    int rc = usp_event_arm(self, INDEX_EVENT, &handle->ended);
+    if (rc == 0 && seconds > 0)
+        rc = usp_timer_arm(self, INDEX_TIMER, seconds);
+    if (rc < 0 && usp_task_claim(self, usp_worker_index(), INDEX_TIMER))
+        usp_wake(self);
+    usp_park();
+    usp_sources_disarm(self);
+    self->site = NULL;
+    uint64_t commit = atomic_load(&self->commit);
+    atomic_store(&self->commit, USP_NONE);
+    if (self->outcome == USP_KILLED)
+        usp_end_process(USP_KILLED, NULL);
+    if (rc < 0)
+        return rc;
+    return usp_commit_index(commit) == INDEX_EVENT ? UVCSP_OK : UVCSP_TIMEOUT;
+}
+
+bool uvcsp_alive(uvcsp_handle *handle)
+{
+    USP_ENTER();
+    return is_handle(handle, "uvcsp_alive") && !handle->ended.set;
+}
+
+int uvcsp_exit_code(uvcsp_handle *handle)
+{
+    USP_ENTER();
+    return is_handle(handle, "uvcsp_exit_code") ? handle->code : -EINVAL;
+}
+
+int uvcsp_pid(uvcsp_handle *handle)
+{
+    USP_ENTER();
+    return is_handle(handle, "uvcsp_pid") ? handle->pid : -EINVAL;
+}
+
+/* A light process ends where it waits, if it can be claimed there, or else when it next waits. */
+static void kill_light(struct usp_process *process, int signum)
+{
+    struct usp_fibre *fibre = process->fibre;
+    fibre->kill = signum;
+    if (fibre == usp_current())
+        usp_end_process(USP_KILLED, NULL);
+    if (usp_task_claim(process->task, usp_worker_index(), USP_INDEX_KILL)) {
+        process->task->outcome = USP_KILLED;
+        usp_wake(process->task);
+    }
+}
+
+static int signal_it(uvcsp_handle *handle, int signum, const char *what)
+{
+    if (!is_handle(handle, what))
+        return -EINVAL;
+    if (handle->ended.set)
+        return 0;
+    if (handle->light)
+        kill_light(handle->process, signum);
+    else
+        usp_worker_signal(handle->worker, signum);
+    return 0;
+}
+
+int uvcsp_terminate(uvcsp_handle *handle)
+{
+    USP_ENTER();
+    return signal_it(handle, SIGTERM, "uvcsp_terminate");
+}
+
+int uvcsp_kill(uvcsp_handle *handle)
+{
+    USP_ENTER();
+    return signal_it(handle, SIGKILL, "uvcsp_kill");
+}
+
+void uvcsp_handle_free(uvcsp_handle *handle)
+{
+    USP_ENTER();
+    if (!handle)
+        return;
+    if (handle->ended.set)
+        delete_handle(handle);
+    else
+        handle->freed = true;
+}

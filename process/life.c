@@ -1,0 +1,354 @@
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "process/process.h"
+#include "runtime/arena.h"
+#include "runtime/report.h"
+
+/* ---- joining channels ---- */
+
+/* Calls fn for the place of every end among the arguments; stops at the first that is not 0. */
+static int each_end(struct usp_process *process,
+                    int (*fn)(void **place, enum usp_side side, void *arg), void *arg)
+{
+    for (const struct uvcsp_param *p = process->kind->params; p->kind != UVCSP_PARAM_END; p++) {
+        char *at = (char *)process->args + p->offset;
+        size_t n = 1;
+        void **places = (void **)at;
+        switch (p->kind) {
+        case UVCSP_PARAM_INS_KIND:
+        case UVCSP_PARAM_OUTS_KIND:
+            memcpy(&places, at, sizeof places);
+            memcpy(&n, (char *)process->args + p->n_offset, sizeof n);
+            break;
+        case UVCSP_PARAM_IN_KIND:
+        case UVCSP_PARAM_OUT_KIND:
+            break;
+        default:
+            continue;
+        }
+        enum usp_side side = p->kind == UVCSP_PARAM_IN_KIND || p->kind == UVCSP_PARAM_INS_KIND
+                                 ? USP_READER : USP_WRITER;
+        for (size_t i = 0; i < n; i++) {
+            int rc = fn(&places[i], side, arg);
+            if (rc)
+                return rc;
+        }
+    }
+    return 0;
+}
+
+struct joining {
+    const char *name;
+    unsigned worker;
+    struct usp_task *task;
+    size_t done;
+};
+
+static int check_end(void **place, enum usp_side side, void *arg)
+{
+    const char *name = arg;
+    char what[160];
+    snprintf(what, sizeof what, "process '%s'", name);
+    struct usp_channel *channel = usp_channel_of(*place, what);
+    if (!channel)
+        return -EINVAL;
+    const struct usp_end *end = *place;
+    if (end->magic == USP_END_MAGIC && end->side != side) {
+        usp_report("%s: an end of the wrong direction", what);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+/* A process that is handed an end shares in it with an end of its own; one that is handed a retired end gets a
+   retired one. */
+static int join_end(void **place, enum usp_side side, void *arg)
+{
+    struct joining *joining = arg;
+    struct usp_end *given = *place;
+    bool is_end = given->magic == USP_END_MAGIC;
+    struct usp_channel *channel = is_end ? given->channel : *place;
+    struct usp_end *end = usp_end_new(channel, side, joining->task, joining->worker);
+    if (!end)
+        return -ENOMEM;
+    if (is_end && given->retired && !end->retired)
+        usp_end_retire(end);
+    *place = end;
+    joining->done++;
+    return 0;
+}
+
+struct leaving {
+    enum usp_leave how;
+    const char *cause;
+    size_t left;
+};
+
+static int leave_end(void **place, enum usp_side side, void *arg)
+{
+    (void)side;
+    struct leaving *leaving = arg;
+    if (leaving->left-- == 0)
+        return 1;
+    usp_end_release(*place, leaving->how, leaving->cause);
+    return 0;
+}
+
+static int link_to_task(void **place, enum usp_side side, void *arg)
+{
+    (void)side;
+    usp_end_adopt(*place, arg);
+    return 0;
+}
+
+int usp_process_join(struct usp_process *process, unsigned worker, struct usp_task *task)
+{
+    const char *name = process->kind->name;
+    int rc = each_end(process, check_end, (void *)(uintptr_t)name);
+    if (rc)
+        return rc;
+    struct joining joining = {name, worker, task, 0};
+    rc = each_end(process, join_end, &joining);
+    if (rc) {
+        usp_report("process '%s': the shared arena is full", name);
+        struct leaving leaving = {USP_LEAVE_RETIRE, NULL, joining.done};
+        each_end(process, leave_end, &leaving);
+    }
+    return rc;
+}
+
+void usp_process_leave(struct usp_process *process, enum usp_leave how, const char *cause)
+{
+    if (!process->kind) {
+        for (struct usp_process *p = process->members; p; p = p->next)
+            usp_process_leave(p, how, cause);
+        return;
+    }
+    struct leaving leaving = {how, cause, SIZE_MAX};
+    each_end(process, leave_end, &leaving);
+}
+
+/* ---- starting ---- */
+
+static struct usp_task *new_task(const char *name)
+{
+    struct usp_task *task = usp_arena_alloc(sizeof *task, USP_BLOCK_TASK);
+    if (!task)
+        return NULL;
+    memset(task, 0, sizeof *task);
+    task->name = name;
+    task->worker = (uint16_t)usp_worker_index();
+    return task;
+}
+
+static void free_task(struct usp_task *task)
+{
+    usp_arena_free(usp_wait_of(task)->table);
+    usp_arena_free(task);
+}
+
+static void unprepare(struct usp_process *process)
+{
+    usp_ends_release(process->task, USP_LEAVE_RETIRE, NULL);
+    free_task(process->task);
+    process->task = NULL;
+}
+
+int usp_process_prepare(struct usp_process *process)
+{
+    if (!process->kind) {
+        for (struct usp_process *p = process->members; p; p = p->next) {
+            int rc = usp_process_prepare(p);
+            if (rc == 0)
+                continue;
+            for (struct usp_process *q = process->members; q != p; q = q->next)
+                unprepare(q);
+            return rc;
+        }
+        return 0;
+    }
+    process->task = new_task(process->kind->name);
+    if (!process->task) {
+        usp_report("process '%s': the shared arena is full", process->kind->name);
+        return -ENOMEM;
+    }
+    int rc = usp_process_join(process, usp_worker_index(), process->task);
+    if (rc < 0) {
+        free_task(process->task);
+        process->task = NULL;
+    }
+    return rc;
+}
+
+int usp_process_inherit(struct usp_process *process)
+{
+    process->task = new_task(process->kind->name);
+    if (!process->task)
+        return -ENOMEM;
+    each_end(process, link_to_task, process->task);
+    return 0;
+}
+
+size_t usp_process_count(const struct usp_process *process)
+{
+    if (process->kind)
+        return 1;
+    size_t n = 0;
+    for (const struct usp_process *p = process->members; p; p = p->next)
+        n++;
+    return n;
+}
+
+struct usp_process *usp_process_current(void)
+{
+    return usp_current()->process;
+}
+
+static void process_main(void *arg)
+{
+    struct usp_process *process = arg;
+    process->kind->run(process->args);
+    usp_process_finish(process, USP_RETURNED, 0, NULL);
+}
+
+/* The runtime calls this through the fibre when an operation ends the process. */
+static void unwind(void *process, int outcome, const char *cause)
+{
+    switch (outcome) {
+    case UVCSP_RETIRED:
+        usp_process_finish(process, USP_BY_RETIREMENT, 0, NULL);
+    case UVCSP_POISONED:
+        usp_process_finish(process, USP_BY_POISON, 0, cause);
+    default:
+        usp_process_finish(process, USP_BY_SIGNAL, usp_current()->kill, NULL);
+    }
+}
+
+static void tell_joiner(struct usp_join *join, bool failed)
+{
+    if (!join)
+        return;
+    join->failed += failed;
+    if (--join->left == 0)
+        usp_wake(join->task);
+}
+
+int usp_process_launch(struct usp_process *process, struct usp_join *join,
+                       struct uvcsp_handle *handle)
+{
+    struct usp_fibre *fibre = usp_fibre_new(process_main, process);
+    process->join = join;
+    process->handle = handle;
+    if (!fibre) {
+        char cause[200];
+        snprintf(cause, sizeof cause, "process '%s' could not be started: no memory for its stack",
+                 process->kind->name);
+        usp_report("%s", cause);
+        usp_ends_release(process->task, USP_LEAVE_POISON, cause);
+        free_task(process->task);
+        tell_joiner(join, true);
+        usp_process_release(process);
+        return -ENOMEM;
+    }
+    fibre->task = process->task;
+    fibre->process = process;
+    fibre->unwind = unwind;
+    fibre->parent = usp_current() == usp_sched.loop_fibre ? NULL : usp_current();
+    process->fibre = fibre;
+    process->task->fibre = fibre;
+    usp_ready(fibre);
+    return 0;
+}
+
+/* ---- ending ---- */
+
+void usp_process_run_deferred(struct usp_process *process)
+{
+    /* taken off before it runs: if it ends the process in its turn, the next one is where that goes on */
+    while (process->deferred) {
+        struct usp_deferred *deferred = process->deferred;
+        void (*fn)(void *) = deferred->fn;
+        void *arg = deferred->arg;
+        process->deferred = deferred->next;
+        free(deferred);
+        fn(arg);
+    }
+}
+
+static void drop_deferred(struct usp_process *process)
+{
+    while (process->deferred) {
+        struct usp_deferred *deferred = process->deferred;
+        process->deferred = deferred->next;
+        free(deferred);
+    }
+}
+
+/* The children in the sense of SPAWN and GO outlive their starter; they must not point to its fibre. */
+static void forget_parent(struct usp_fibre *gone)
+{
+    for (struct usp_fibre *fibre = usp_sched.all; fibre; fibre = fibre->all_next)
+        if (fibre->parent == gone)
+            fibre->parent = gone->parent;
+}
+
+void usp_process_finish(struct usp_process *process, enum usp_how how, int signum, const char *cause)
+{
+    struct usp_fibre *fibre = usp_current();
+    char killed[200];
+    fibre->kill = 0; /* what is deferred may communicate */
+    if (how == USP_BY_SIGNAL) {
+        snprintf(killed, sizeof killed, "process '%s' (light, pid %d) was killed by signal %d (%s)",
+                 process->kind->name, (int)getpid(), signum, strsignal(signum));
+        usp_report("%s", killed);
+        cause = killed;
+    }
+    if (how == USP_BY_SIGNAL && signum == SIGKILL)
+        drop_deferred(process);
+    usp_process_run_deferred(process);
+    struct usp_task *task = process->task;
+    bool poisons = how == USP_BY_POISON || how == USP_BY_SIGNAL;
+    usp_ends_release(task, poisons ? USP_LEAVE_POISON : USP_LEAVE_RETIRE,
+                     cause ? cause : "poisoned; the cause is not known");
+    usp_channels_release(task);
+    if (process->handle)
+        usp_handle_ended(process->handle, how == USP_BY_SIGNAL ? -signum : 0);
+    tell_joiner(process->join, how == USP_BY_SIGNAL);
+    if (fibre->started_others)
+        forget_parent(fibre);
+    fibre->task = NULL;
+    free_task(task);
+    usp_process_release(process);
+    usp_somebody_ended();
+    usp_fibre_exit();
+}
+
+int uvcsp_defer(void (*fn)(void *), void *arg)
+{
+    USP_ENTER();
+    struct usp_process *process = usp_process_current();
+    if (!fn || !process) {
+        usp_report("DEFER: %s", fn ? "a callback of the loop is no process" : "the function is NULL");
+        return -EINVAL;
+    }
+    struct usp_deferred *deferred = malloc(sizeof *deferred);
+    if (!deferred)
+        return -ENOMEM;
+    *deferred = (struct usp_deferred){process->deferred, fn, arg};
+    process->deferred = deferred;
+    return 0;
+}
+
+void uvcsp_exit_process(void)
+{
+    USP_ENTER();
+    struct usp_process *process = usp_process_current();
+    if (!process || !process->kind)
+        exit(0);
+    usp_process_finish(process, USP_RETURNED, 0, NULL);
+}

@@ -1,0 +1,183 @@
+/* Main as a process, and the beginning and the end of the library in an operating-system process. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "process/process.h"
+#include "runtime/arena.h"
+#include "runtime/report.h"
+#include "runtime/worker.h"
+
+static const struct uvcsp_param no_params[] = {{UVCSP_PARAM_END, 0, 0}};
+static const struct uvcsp_kind main_kind = {"main", "main", NULL, 0, no_params};
+static struct usp_process main_process;
+static struct usp_fibre *main_fibre;
+static bool light_mode;
+static bool waiting_for_all; /* main is in uvcsp_shutdown() */
+
+bool usp_light_mode(void)
+{
+    return light_mode;
+}
+
+static void read_environment(void)
+{
+    const char *text = getenv("UVCSP_PAR");
+    light_mode = text && strcmp(text, "light") == 0;
+    if (text && *text && !light_mode && strcmp(text, "fork") != 0)
+        usp_report("UVCSP_PAR=%s is neither light nor fork; it is fork", text);
+}
+
+/* ---- the end of main ---- */
+
+static void unwind_main(void *process, int outcome, const char *cause)
+{
+    (void)process;
+    usp_report("main() was ended by %s: %s", outcome == UVCSP_RETIRED ? "retirement" : "poison", cause);
+    if (outcome == UVCSP_POISONED)
+        usp_ends_release(main_process.task, USP_LEAVE_POISON, cause);
+    exit(1);
+}
+
+static bool all_ended(void)
+{
+    return usp_sched.n_live == 0 && usp_worker_children() == 0;
+}
+
+void usp_somebody_ended(void)
+{
+    /* the fibre that calls this from usp_process_finish() is still counted */
+    if (waiting_for_all && usp_worker_children() == 0 &&
+        usp_sched.n_live == (usp_current() == usp_sched.loop_fibre ? 0u : 1u)) {
+        waiting_for_all = false;
+        usp_ready(main_fibre);
+    }
+}
+
+/* Nothing in the program can ever run again. */
+static void on_stuck(void)
+{
+    if (waiting_for_all) { /* light processes that wait for ever do not keep a program from ending */
+        waiting_for_all = false;
+        usp_ready(main_fibre);
+    }
+}
+
+static int shut_down(void)
+{
+    usp_process_run_deferred(&main_process);
+    usp_ends_release(main_process.task, USP_LEAVE_RETIRE, NULL);
+    while (!all_ended()) {
+        waiting_for_all = true;
+        usp_park();
+        if (waiting_for_all)
+            continue;
+        break;
+    }
+    waiting_for_all = false;
+    usp_channels_release(main_process.task);
+    usp_arena_free(usp_wait_of(main_process.task)->table);
+    usp_arena_free(main_process.task);
+    main_process.task = NULL;
+    usp_handles_deinit();
+    usp_values_deinit();
+    main_fibre = NULL;
+    return usp_runtime_deinit();
+}
+
+int uvcsp_shutdown(void)
+{
+    if (!usp_here)
+        return main_fibre ? -EBUSY : 0;
+    if (!usp_worker_is_root() || usp_current() != main_fibre) {
+        usp_report("uvcsp_shutdown: only main can do that");
+        return -EBUSY;
+    }
+    return shut_down();
+}
+
+/* exit() in a worker, or in a light process of the root. */
+static void leave_early(int status)
+{
+    if (usp_worker_is_root()) {
+        usp_worker_end_children();
+        return;
+    }
+    usp_worker_end_children();
+    if (status != 0)
+        return; /* the parent sees the code and does the rest */
+    for (struct usp_fibre *fibre = usp_sched.all; fibre; fibre = fibre->all_next)
+        if (fibre->task) {
+            usp_ends_release(fibre->task, USP_LEAVE_RETIRE, NULL);
+            usp_channels_release(fibre->task);
+        }
+    usp_worker_exiting();
+}
+
+static void at_exit(int status, void *arg)
+{
+    (void)arg;
+    if (!usp_here || !usp_runtime_is_home())
+        return;
+    if (usp_worker_is_root() && usp_current() == main_fibre)
+        (void)shut_down();
+    else
+        leave_early(status);
+}
+
+/* ---- the beginning ---- */
+
+/* In a child that the program has forked by itself, the library is not to be used. */
+static void in_foreign_child(void)
+{
+    usp_here = false;
+}
+
+/* In a new worker: handles and values are the parent's. */
+static void adopted(void)
+{
+    main_fibre = NULL;
+    waiting_for_all = false;
+}
+
+static int enter(void)
+{
+    int rc = usp_runtime_init();
+    if (rc < 0)
+        return rc;
+    usp_channels_init();
+    usp_worker_hooks.adopted = adopted;
+    usp_worker_hooks.stuck = on_stuck;
+    read_environment();
+    main_fibre = usp_current();
+    struct usp_task *task = usp_arena_alloc(sizeof *task, USP_BLOCK_TASK);
+    if (!task)
+        return -ENOMEM;
+    memset(task, 0, sizeof *task);
+    task->name = "main";
+    task->flags = USP_TASK_MAIN;
+    task->fibre = main_fibre;
+    memset(&main_process, 0, sizeof main_process);
+    main_process.kind = &main_kind;
+    main_process.task = task;
+    main_process.fibre = main_fibre;
+    main_fibre->task = task;
+    main_fibre->process = &main_process;
+    main_fibre->unwind = unwind_main;
+    static bool registered;
+    if (!registered) {
+        pthread_atfork(NULL, NULL, in_foreign_child);
+        on_exit(at_exit, NULL);
+    }
+    registered = true;
+    return 0;
+}
+
+__attribute__((constructor)) static void set_enter_hook(void)
+{
+    usp_worker_hooks.enter = enter;
+}

@@ -1,0 +1,316 @@
+#include "runtime/arena.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "runtime/report.h"
+#include "runtime/spans.h"
+
+#define LEAST ((size_t)16 << 20) /* where halving ends */
+#define MOST ((size_t)64 << 30)  /* of what is chosen by the machine's memory */
+
+bool (*usp_lock_stuck)(unsigned holder);
+
+/* The cache of this worker: for each class a stack, linked through the blocks. */
+static struct {
+    struct usp_link *head;
+    unsigned n;
+} cache[USP_CACHED_CLASSES];
+
+/* Mapping. */
+
+/* A sealed memfd, mapped; its descriptor is closed again. */
+static int map(size_t size, char **basep)
+{
+    struct rlimit most;
+    if (getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur < size)
+        return -EFBIG; /* ftruncate would raise SIGXFSZ */
+    int fd = memfd_create("uvcsp-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return -errno;
+    void *base = MAP_FAILED;
+    if (ftruncate(fd, (off_t)size) == 0 &&
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+        base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    int failed = base == MAP_FAILED ? -errno : 0;
+    close(fd);
+    *basep = base;
+    return failed;
+}
+
+static size_t memory_of_the_machine(void)
+{
+    size_t memory = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+    size_t size = LEAST;
+    while (size < memory && size < MOST)
+        size *= 2;
+    return size;
+}
+
+/* "4096", "64K", "16M", "2G"; 0 for anything else. */
+static size_t parse_size(const char *text)
+{
+    char *end;
+    errno = 0;
+    unsigned long long n = strtoull(text, &end, 10);
+    unsigned shift = *end == 'K' || *end == 'k'   ? 10
+                     : *end == 'M' || *end == 'm' ? 20
+                     : *end == 'G' || *end == 'g' ? 30
+                                                  : 0;
+    end += shift != 0;
+    bool bad = errno != 0 || *text < '0' || *text > '9' || *end != '\0' || n > USP_ARENA_MAX;
+    return bad || n > USP_ARENA_MAX >> shift ? 0 : (size_t)n << shift;
+}
+
+int usp_arena_init(size_t size)
+{
+    if (usp_region.base != NULL)
+        return 0;
+    size_t least = size;
+    const char *text = getenv("UVCSP_ARENA");
+    if (size == 0 && text != NULL && *text != '\0') {
+        least = size = parse_size(text);
+        if (size == 0) {
+            usp_report("UVCSP_ARENA=%s is no size: bytes, or with K, M or G", text);
+            return -EINVAL;
+        }
+    }
+    if (size == 0) {
+        size = memory_of_the_machine();
+        least = LEAST;
+    }
+    if (size > USP_ARENA_MAX)
+        return -ENOMEM;
+    char *base;
+    int failed;
+    for (;; size /= 2) {
+        size = size < USP_ARENA_MIN ? USP_ARENA_MIN : (size + USP_SPAN - 1) & ~(USP_SPAN - 1);
+        failed = map(size, &base);
+        if (failed == 0 || size / 2 < least)
+            break;
+    }
+    if (failed)
+        return failed;
+    madvise(base, size, MADV_DONTDUMP);
+    usp_classes_init(size);
+    usp_spans_init(base, size);
+    usp_arena_adopt(0);
+    return 0;
+}
+
+void usp_arena_deinit(void)
+{
+    if (usp_region.base != NULL)
+        munmap(usp_region.base, usp_region.bytes);
+    memset(&usp_region, 0, sizeof usp_region);
+    memset(cache, 0, sizeof cache);
+}
+
+void usp_arena_adopt(unsigned owner)
+{
+    if (owner >= USP_ARENA_OWNERS)
+        usp_fatal("arena: no worker can have the number %u", owner);
+    memset(cache, 0, sizeof cache);
+    usp_region.me = owner;
+}
+
+/* Allocating. */
+
+/* Classes of requests up to 512 bytes, by sixteens. */
+static const uint8_t tiny[33] = {0, 0, 0, 1, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5,
+                                 6, 6, 6, 6, 7, 7, 7, 7, 8, 8, 8, 8, 9, 9, 9, 9};
+
+static unsigned class_of(size_t size)
+{
+    if (size <= 512)
+        return tiny[(size + 15) >> 4];
+    if (size > USP_SPAN / 2)
+        return usp_class_of_spans((size + USP_SPAN - 1) >> USP_SPAN_SHIFT);
+    unsigned bit = 63u - (unsigned)__builtin_clzll(size - 1);
+    return 10 + 4 * (bit - 9) + (unsigned)((size - 1) >> (bit - 2) & 3);
+}
+
+/* A block from the lists, its word CACHED; the rest of its batch goes to the cache. */
+static __attribute__((noinline)) void *refill(unsigned class)
+{
+    unsigned n;
+    void *chain = usp_spans_take(class, &n);
+    if (chain == NULL) {
+        usp_arena_drain(); /* which may have been the last of it */
+        chain = usp_spans_take(class, &n);
+    }
+    if (chain != NULL && class < USP_LARGE) {
+        cache[class].head = ((struct usp_link *)chain)->next;
+        cache[class].n = n - 1;
+    }
+    return chain;
+}
+
+void *usp_arena_alloc(size_t size, enum usp_block_kind kind)
+{
+    if (__builtin_expect(size >= usp_region.bytes, 0))
+        return NULL; /* too large, or not mapped */
+    unsigned class = class_of(size);
+    void *block = NULL;
+    if (class < USP_CACHED_CLASSES && cache[class].head != NULL) {
+        block = cache[class].head;
+        cache[class].head = cache[class].head->next;
+        cache[class].n--;
+    } else {
+        block = refill(class);
+        if (block == NULL)
+            return NULL;
+    }
+    usp_word_store(usp_word_at(block, &usp_region.classes[class]), usp_word(kind, usp_region.me));
+    return block;
+}
+
+/* Gives back some of the cache: a batch, or all of a class. */
+static __attribute__((noinline)) void give(unsigned class, unsigned n)
+{
+    cache[class].n -= n;
+    if (class < USP_LARGE) {
+        cache[class].head = usp_spans_give(class, cache[class].head, n);
+        return;
+    }
+    while (n-- > 0) {
+        struct usp_link *head = cache[class].head;
+        cache[class].head = head->next;
+        usp_spans_give_large(class, head);
+    }
+}
+
+void usp_arena_free(void *block)
+{
+    if (block == NULL)
+        return;
+    const struct usp_class *found;
+    _Atomic uint32_t *word = usp_word_find(block, &found);
+    if (word == NULL || usp_word_kind(usp_word_load(word)) <= USP_BLOCK_CACHED)
+        usp_fatal("arena: %p is freed, which is no live block", block);
+    unsigned class = (unsigned)(found - usp_region.classes);
+    /* From here on a dead worker's recovery gives it back. */
+    usp_word_store(word, usp_word(USP_BLOCK_CACHED, usp_region.me));
+    if (found->limit == 0) {
+        usp_spans_give_large(class, block);
+        return;
+    }
+    struct usp_link *link = block;
+    link->next = cache[class].head;
+    cache[class].head = link;
+    if (++cache[class].n > found->limit)
+        give(class, found->batch);
+}
+
+void usp_arena_drain(void)
+{
+    for (unsigned i = 0; i < USP_CACHED_CLASSES; i++)
+        if (cache[i].n > 0)
+            give(i, cache[i].n);
+}
+
+/* Headers. */
+
+static _Atomic uint32_t *live_word(const void *block, const struct usp_class **classp)
+{
+    _Atomic uint32_t *word = usp_word_find(block, classp);
+    if (word == NULL || usp_word_kind(usp_word_load(word)) <= USP_BLOCK_CACHED)
+        usp_fatal("arena: %p is no live block", block);
+    return word;
+}
+
+enum usp_block_kind usp_arena_kind(const void *block)
+{
+    const struct usp_class *class;
+    return usp_word_kind(usp_word_load(live_word(block, &class)));
+}
+
+unsigned usp_arena_owner(const void *block)
+{
+    const struct usp_class *class;
+    return usp_word_owner(usp_word_load(live_word(block, &class)));
+}
+
+void usp_arena_set_owner(void *block, unsigned owner)
+{
+    const struct usp_class *class;
+    _Atomic uint32_t *word = live_word(block, &class);
+    usp_word_store(word, usp_word(usp_word_kind(usp_word_load(word)), owner));
+}
+
+size_t usp_arena_size(const void *block)
+{
+    const struct usp_class *class;
+    live_word(block, &class);
+    return class->size;
+}
+
+bool usp_arena_is(const void *p, enum usp_block_kind kind)
+{
+    const struct usp_class *class;
+    const _Atomic uint32_t *word = usp_word_find(p, &class);
+    return word != NULL && kind > USP_BLOCK_CACHED && usp_word_kind(usp_word_load(word)) == kind;
+}
+
+bool usp_arena_holds(const void *p, size_t size)
+{
+    size_t offset = (size_t)((uintptr_t)p - (uintptr_t)usp_region.base);
+    return offset < usp_region.bytes && size <= usp_region.bytes - offset;
+}
+
+/* Walks. */
+
+void usp_arena_each(enum usp_block_kind kind, void (*fn)(void *block, unsigned owner, void *arg),
+                    void *arg)
+{
+    if (usp_region.base == NULL)
+        return;
+    struct usp_walk walk = {0};
+    void *blocks[64];
+    uint32_t words[64];
+    size_t n;
+    while ((n = usp_spans_walk(&walk, kind, blocks, words, 64)) > 0)
+        for (size_t i = 0; i < n; i++)
+            fn(blocks[i], usp_word_owner(words[i]), arg);
+}
+
+static void count_one(void *block, unsigned owner, void *arg)
+{
+    (void)block;
+    (void)owner;
+    ++*(size_t *)arg;
+}
+
+size_t usp_arena_count(enum usp_block_kind kind)
+{
+    size_t n = 0;
+    usp_arena_each(kind, count_one, &n);
+    return n;
+}
+
+size_t usp_arena_used(void)
+{
+    struct usp_spans *spans = usp_region.spans;
+    return spans == NULL ? 0 : (size_t)(spans->peak - spans->first) << USP_SPAN_SHIFT;
+}
+
+/* Death. */
+
+void usp_arena_recover(unsigned owner)
+{
+    if (usp_region.base != NULL)
+        usp_spans_recover(owner);
+}
+
+void usp_arena_reclaim(unsigned owner)
+{
+    uint32_t spared = 1u << USP_BLOCK_FREE | 1u << USP_BLOCK_CACHED | 1u << USP_BLOCK_TABLE |
+                      1u << USP_BLOCK_SHARED;
+    if (usp_region.base != NULL)
+        usp_spans_sweep(owner, ~spared);
+}

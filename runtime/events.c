@@ -1,0 +1,29 @@
+#include "runtime/source.h"
+
+#include <errno.h>
+
+int usp_event_arm(struct usp_task *task, uint32_t index, struct usp_event *event)
+{
+    if (event->set)
+        return usp_timer_arm(task, index, 0); /* true already: the task is told on the next pass */
+    struct usp_source *source = usp_source_new(USP_SOURCE_EVENT, task, index, event);
+    if (!source)
+        return -ENOMEM;
+    usp_source_link(source);
+    usp_queue_append(&event->waiting, source);
+    return 0;
+}
+
+void usp_event_disarm(struct usp_source *source)
+{
+    struct usp_event *event = source->subject;
+    usp_queue_remove(&event->waiting, source);
+    usp_source_free(source);
+}
+
+void usp_event_set(struct usp_event *event)
+{
+    event->set = true;
+    for (struct usp_source *source = event->waiting; source; source = source->next)
+        usp_source_fire(source);
+}

@@ -1,0 +1,230 @@
+/* Forking a worker, and what the child does before its first process runs. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/arena.h"
+#include "runtime/fork.h"
+#include "runtime/link.h"
+#include "runtime/report.h"
+#include "runtime/stack.h"
+#include "runtime/worker.h"
+
+#define GRACE_SECONDS 2 /* between SIGTERM and SIGKILL for a worker whose parent has died */
+
+struct order {
+    unsigned index;
+    void (*run)(void *);
+    void *arg;
+    usp_ended_fn *ended;
+    void *ended_arg;
+    struct usp_fibre *requester;
+    int result;
+};
+
+/* ---- signals between workers ---- */
+
+static void on_bell(int signum)
+{
+    (void)signum;
+    usp_sched_interrupt();
+}
+
+/* The parent has died. SIGTERM may be handled or ignored, so a timer of the kernel's stands behind it. */
+static void on_orphan(int signum)
+{
+    (void)signum;
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
+    int timer = 0; /* the kernel's timer_t */
+    if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) == 0) {
+        struct itimerspec when = {.it_value.tv_sec = GRACE_SECONDS};
+        syscall(SYS_timer_settime, timer, 0, &when, NULL);
+    } else {
+        raise(SIGKILL);
+    }
+    raise(SIGTERM);
+}
+
+void usp_signals_install(void)
+{
+    struct sigaction action = {.sa_handler = on_bell, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(USP_SIGNAL_BELL, &action, NULL);
+    action.sa_handler = on_orphan;
+    sigaction(USP_SIGNAL_ORPHAN, &action, NULL);
+}
+
+/* ---- the child ---- */
+
+__attribute__((weak)) void __gcov_dump(void);
+
+__attribute__((noreturn)) static void leave(int code)
+{
+    fflush(NULL);
+    if (__gcov_dump)
+        __gcov_dump();
+    _exit(code);
+}
+
+__attribute__((noreturn)) static void fail_start(struct usp_worker *self, int error)
+{
+    self->start_error = -error;
+    _exit(127);
+}
+
+__attribute__((noreturn)) static void be_born(const struct order *order, int fd, pid_t parent,
+                                              const sigset_t *mask)
+{
+    struct usp_worker *self = usp_worker_of(order->index);
+    usp_sched_forget();
+    usp_link_forget();
+    usp_supervise_forget();
+    prctl(PR_SET_PDEATHSIG, USP_SIGNAL_ORPHAN);
+    if (getppid() != parent)
+        _exit(127);
+    self->pid = getpid();
+    usp_worker_set_home();
+    usp_arena_adopt(order->index);
+    unsigned parent_index = usp_worker_index();
+    int rc = usp_sched_adopt(order->index);
+    if (rc == 0)
+        rc = usp_link_listen();
+    if (rc == 0)
+        rc = usp_link_adopt(parent_index, fd);
+    if (rc < 0)
+        fail_start(self, rc);
+    if (usp_worker_hooks.adopted)
+        usp_worker_hooks.adopted();
+    atomic_store(&self->state, USP_WORKER_RUNNING);
+    sigprocmask(SIG_SETMASK, mask, NULL);
+    order->run(order->arg);
+    usp_loop_for_ever();
+}
+
+/* Called by the loop's fibre when nothing is ready: a worker ends with its last fibre, when what it started
+   has ended and what it has sent is on its way. */
+void usp_worker_finished(void)
+{
+    if (usp_worker_is_root()) {
+        if (usp_worker_hooks.stuck && atomic_load(&usp_shared->n_running) == 0 && usp_sched_is_stuck())
+            usp_worker_hooks.stuck();
+        return;
+    }
+    if (usp_sched.n_live > 0 || usp_worker_children() > 0 ||
+        usp_link_queued() > 0)
+        return;
+    usp_worker_exiting();
+    leave(0);
+}
+
+void usp_worker_exiting(void)
+{
+    usp_arena_drain();
+    atomic_store(&usp_worker_of(usp_worker_index())->state, USP_WORKER_ENDED);
+}
+
+/* ---- the parent ---- */
+
+/* From the first fork on, lines of several workers may meet in one file: none is cut in two, and what was
+   printed before a message is sent stands before what is printed when it has come. */
+static void line_buffer_stdout(void)
+{
+    if (!__flbf(stdout) && __fbufsize(stdout) != 1)
+        setvbuf(stdout, NULL, _IOLBF, 0);
+}
+
+static int prepare_parent(void)
+{
+    static pid_t prepared;
+    if (prepared == getpid())
+        return 0;
+    int rc = usp_link_listen();
+    if (rc < 0)
+        return rc;
+    if (usp_worker_is_root()) {
+        prctl(PR_SET_CHILD_SUBREAPER, 1);
+        usp_signals_install();
+        line_buffer_stdout();
+    }
+    prepared = getpid();
+    return 0;
+}
+
+/* The stacks that pointers in a new process may point into: of whoever starts it, and of those who wait for
+   him in turn. */
+static void inherit_stacks(struct usp_fibre *fibre, bool inherit)
+{
+    for (; fibre; fibre = fibre->parent)
+        usp_stack_inherit(fibre, inherit);
+}
+
+static int pidfd_open_(pid_t pid)
+{
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+static void carry_out(void *arg)
+{
+    struct order *order = arg;
+    struct usp_worker *child = usp_worker_of(order->index);
+    order->result = prepare_parent();
+    int ends[2];
+    if (order->result < 0)
+        return;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+        order->result = -errno;
+        return;
+    }
+    pid_t parent = getpid();
+    sigset_t all, mask;
+    sigfillset(&all);
+    fflush(NULL);
+    sigprocmask(SIG_SETMASK, &all, &mask);
+    inherit_stacks(order->requester, true);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(ends[0]);
+        be_born(order, ends[1], parent, &mask);
+    }
+    int error = errno;
+    inherit_stacks(order->requester, false);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
+    close(ends[1]);
+    if (pid < 0) {
+        close(ends[0]);
+        order->result = -error;
+        return;
+    }
+    child->pid = pid;
+    int fd = pidfd_open_(pid);
+    int rc = fd < 0 ? -errno : usp_supervise_add(order->index, pid, fd, order->ended, order->ended_arg);
+    if (rc < 0) { /* a child that cannot be watched must not be */
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        close(ends[0]);
+        order->result = rc;
+        return;
+    }
+    atomic_fetch_add(&usp_shared->n_running, 1);
+    /* without the link, child and parent make one when they need it, or use a signal for a bell */
+    (void)usp_link_adopt(order->index, ends[0]);
+}
+
+int usp_worker_fork(unsigned index, void (*run)(void *), void *arg, usp_ended_fn *ended,
+                    void *ended_arg)
+{
+    struct order order = {index, run, arg, ended, ended_arg, usp_current(), 0};
+    usp_on_loop_stack(carry_out, &order);
+    if (order.result < 0)
+        usp_worker_release(index);
+    return order.result;
+}

@@ -1,0 +1,73 @@
+/* Links: a libuv pipe between two workers that talk, made on first use.
+
+   Each worker but a root without children listens on a Unix socket (an address of the abstract namespace
+   that the kernel chose, kept in the worker table); a parent and its child are linked from birth by a
+   socketpair. Whoever connects says HELLO first, and the accepting side believes the kernel, not the
+   frame, about whose it is (SO_PEERCRED), and the frame only if it knows the arena's secret.
+
+   A link carries frames: a header, and for DATA a payload. A payload is written straight from the sender's
+   memory when the socket takes it at once or the sender waits for it, and read straight into the receiver's. */
+#ifndef USP_RUNTIME_LINK_H
+#define USP_RUNTIME_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct usp_task;
+
+enum usp_frame_type {
+    USP_FRAME_HELLO = 0x75760001,
+    USP_FRAME_BELL,  /* look at your mailbox */
+    USP_FRAME_DATA,  /* a message for guard `index` of task `to` */
+    USP_FRAME_PULL,  /* send the message of guard `index` of task `to` to guard `from_index` of `from` */
+};
+
+struct usp_frame {
+    uint32_t type;
+    uint32_t worker;   /* the sender */
+    uint64_t length;   /* of the payload, DATA only */
+    struct usp_task *to;
+    struct usp_task *from;
+    uint32_t index;
+    uint32_t from_index;
+};
+
+struct usp_link_hooks {
+    /* A DATA frame has come: where do its bytes go? NULL: nobody waits for it, throw it away. With length 0
+       the result does not matter. */
+    void *(*place)(const struct usp_frame *frame);
+    void (*arrived)(const struct usp_frame *frame, void *place);
+    void (*lost)(const struct usp_frame *frame, void *place); /* the link ended in the middle of it */
+    void (*pull)(const struct usp_frame *frame);
+    void (*sent)(struct usp_task *task, int status); /* a payload that stayed in place has been sent, or -errno */
+};
+extern struct usp_link_hooks usp_link_hooks;
+
+/* Sends a frame to a worker. 0: sent, or copied and queued. 1: the payload is being sent from where it lies;
+   `stream` (a task of this worker) must wait, and hooks.sent will be called for it. -errno: no link could be
+   had, nothing was sent. */
+int usp_link_send(unsigned worker, struct usp_frame *frame, const void *payload,
+                  struct usp_task *stream);
+
+/* Rings a worker: makes its loop return. Where no link can be had, a signal does it. */
+void usp_link_bell(unsigned worker);
+
+/* Takes in everything that a dead worker has sent. On the loop's fibre. */
+void usp_link_drain(unsigned worker);
+
+/* Frames queued and not yet sent. */
+unsigned usp_link_queued(void);
+
+/* The listening socket of this worker, made on the first call. 0 or -errno. */
+int usp_link_listen(void);
+/* Takes one end of a socketpair as the link to `worker`. Owns `fd`, also when it fails. */
+int usp_link_adopt(unsigned worker, int fd);
+/* The link to a worker that has ended is closed once what it sent has been read. */
+void usp_link_ended(unsigned worker);
+
+/* In a new worker, after usp_sched_forget() has closed the descriptors of the parent's links. */
+void usp_link_forget(void);
+void usp_link_deinit(void);
+
+#endif

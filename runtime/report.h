@@ -1,0 +1,11 @@
+/* Lines on stderr. Each is one write, begins with "uvcsp: " and ends with a newline, so that lines of
+   several workers do not mix. */
+#ifndef USP_RUNTIME_REPORT_H
+#define USP_RUNTIME_REPORT_H
+
+__attribute__((format(printf, 1, 2))) void usp_report(const char *format, ...);
+
+/* The same, then abort(): a broken invariant, or a call that has no other way to say so. */
+__attribute__((format(printf, 1, 2), noreturn, cold)) void usp_fatal(const char *format, ...);
+
+#endif

@@ -1,0 +1,408 @@
+#include "runtime/scheduler.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/overflow.h"
+#include "runtime/report.h"
+#include "runtime/sources.h"
+#include "runtime/stack.h"
+
+#ifdef USP_ASAN
+#include <pthread.h>
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+/* libuv gets a turn when that many ticks of the cycle counter have passed: some 30 microseconds. An idle
+   turn costs as much as forty communications. */
+#define POLL_TICKS 60000
+
+struct usp_sched usp_sched;
+struct usp_sched_hooks usp_sched_hooks;
+_Thread_local bool usp_here;
+
+static uv_loop_t loop;
+static struct usp_fibre main_fibre;
+static uv_async_t keep_alive; /* the loop sleeps, and does not return at once, while it has a handle */
+
+static struct {
+    void (*fn)(void *);
+    void *arg;
+    struct usp_fibre *caller;
+} errand;
+
+static uint64_t ticks(void)
+{
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+    uint64_t t;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(t));
+    return t << 6; /* counts at 24 MHz to 1 GHz; near enough */
+#else
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return (uint64_t)t.tv_sec * 2000000000u + (uint64_t)t.tv_nsec * 2;
+#endif
+}
+
+/* xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled", 2014) */
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t x = *state;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    *state = x;
+    return x * 0x2545f4914f6cdd1dull;
+}
+
+/* One of the first eight of the queue. The others keep their order, so nobody waits for ever. */
+struct usp_fibre *usp_pick_seeded(void)
+{
+    unsigned hops = (unsigned)(next_random(&usp_sched.seed) >> 32) % 8;
+    struct usp_fibre *before = NULL, *picked = usp_sched.head;
+    while (hops-- > 0 && picked->next) {
+        before = picked;
+        picked = picked->next;
+    }
+    if (before)
+        before->next = picked->next;
+    else
+        usp_sched.head = picked->next;
+    if (usp_sched.tail == picked)
+        usp_sched.tail = before;
+    return picked;
+}
+
+static void link_fibre(struct usp_fibre *fibre)
+{
+    fibre->all_prev = NULL;
+    fibre->all_next = usp_sched.all;
+    if (usp_sched.all)
+        usp_sched.all->all_prev = fibre;
+    usp_sched.all = fibre;
+}
+
+static void unlink_fibre(struct usp_fibre *fibre)
+{
+    if (fibre->all_prev)
+        fibre->all_prev->all_next = fibre->all_next;
+    else
+        usp_sched.all = fibre->all_next;
+    if (fibre->all_next)
+        fibre->all_next->all_prev = fibre->all_prev;
+}
+
+#ifdef USP_ASAN
+static void *main_bottom;
+static size_t main_size;
+
+static void switched(struct usp_fibre *from_hint)
+{
+    (void)from_hint;
+    const void *bottom;
+    size_t size;
+    __sanitizer_finish_switch_fiber(usp_sched.current->fake_stack, &bottom, &size);
+    usp_sched.current->fake_stack = NULL;
+}
+
+static void switch_annotated(struct usp_fibre *to, bool dying)
+{
+    struct usp_fibre *from = usp_sched.current;
+    if (!main_bottom) {
+        pthread_attr_t attributes;
+        pthread_getattr_np(pthread_self(), &attributes);
+        pthread_attr_getstack(&attributes, &main_bottom, &main_size);
+        pthread_attr_destroy(&attributes);
+    }
+    const void *bottom = to->stack ? (char *)to->stack + to->guard_size : main_bottom;
+    size_t size = to->stack ? (size_t)((char *)to - (char *)bottom) : main_size;
+    __sanitizer_start_switch_fiber(dying ? NULL : &from->fake_stack, bottom, size);
+    usp_sched.current = to;
+    usp_switch(&from->sp, to->sp);
+    switched(from);
+}
+
+__attribute__((noinline)) void usp_switch_to(struct usp_fibre *to)
+{
+    switch_annotated(to, false);
+}
+#endif
+
+static void fibre_start(void)
+{
+#ifdef USP_ASAN
+    switched(NULL);
+#endif
+    struct usp_fibre *fibre = usp_sched.current;
+    fibre->entry(fibre->arg);
+    usp_fatal("the entry of a fibre has returned");
+}
+
+struct usp_fibre *usp_fibre_new(void (*entry)(void *), void *arg)
+{
+    struct usp_fibre *fibre = usp_stack_take();
+    if (!fibre)
+        return NULL;
+    char *bottom = fibre->stack + fibre->guard_size;
+#ifdef USP_ASAN
+    __asan_unpoison_memory_region(bottom, (size_t)((char *)fibre - bottom));
+#endif
+    usp_switch_release(fibre->sp); /* of the fibre that had this stack before, or NULL */
+    fibre->sp = usp_switch_prepare(fibre, bottom, fibre_start);
+    if (!fibre->sp) {
+        usp_stack_give(fibre);
+        return NULL;
+    }
+    fibre->next = NULL;
+    fibre->task = NULL;
+    fibre->sources = NULL;
+    fibre->entry = entry;
+    fibre->arg = arg;
+    fibre->unwind = NULL;
+    fibre->process = NULL;
+    fibre->kill = 0;
+    fibre->fair = 0;
+    fibre->failed = -1;
+    fibre->fake_stack = NULL;
+    fibre->parent = NULL;
+    fibre->started_others = false;
+    link_fibre(fibre);
+    usp_sched.n_live++;
+    return fibre;
+}
+
+void usp_fibre_exit(void)
+{
+    struct usp_fibre *self = usp_sched.current;
+    unlink_fibre(self);
+    usp_sched.n_live--;
+    usp_stack_give(self); /* not used again before the switch below, and `next` is all that it writes */
+    struct usp_fibre *to = usp_pick();
+#ifdef USP_ASAN
+    switch_annotated(to, true);
+#else
+    usp_switch_to(to);
+#endif
+    __builtin_unreachable();
+}
+
+void usp_yield(void)
+{
+    usp_ready(usp_sched.current);
+    usp_park();
+}
+
+/* ---- the loop's fibre ---- */
+
+void usp_on_loop_stack(void (*fn)(void *), void *arg)
+{
+    if (usp_sched.current == usp_sched.loop_fibre) {
+        fn(arg);
+        return;
+    }
+    errand.fn = fn;
+    errand.arg = arg;
+    errand.caller = usp_sched.current;
+    usp_switch_to(usp_sched.loop_fibre);
+}
+
+void usp_poll(void)
+{
+    usp_sched.polled = ticks();
+    uv_run(&loop, UV_RUN_NOWAIT);
+}
+
+static void run_errand(void)
+{
+    struct usp_fibre *caller = errand.caller;
+    errand.fn(errand.arg);
+    errand.caller = NULL;
+    usp_switch_to(caller);
+}
+
+void usp_loop_for_ever(void)
+{
+    for (;;) {
+        if (errand.caller) {
+            run_errand();
+            continue;
+        }
+        usp_sched.turns = USP_TURNS;
+        if (usp_sched_hooks.drain)
+            usp_sched_hooks.drain();
+        if (usp_sched.head) {
+            if (ticks() - usp_sched.polled > POLL_TICKS)
+                usp_poll();
+        } else {
+            if (usp_sched_hooks.finished)
+                usp_sched_hooks.finished();
+            if (!usp_sched_hooks.fall_asleep || usp_sched_hooks.fall_asleep())
+                uv_run(&loop, UV_RUN_ONCE);
+            if (usp_sched_hooks.wake_up)
+                usp_sched_hooks.wake_up();
+            usp_sched.polled = ticks();
+        }
+        if (usp_sched.head) {
+            struct usp_fibre *to = usp_pick();
+            if (to != usp_sched.loop_fibre)
+                usp_switch_to(to);
+        }
+    }
+}
+
+static void loop_main(void *arg)
+{
+    (void)arg;
+    usp_loop_for_ever();
+}
+
+static void nothing(uv_async_t *handle)
+{
+    (void)handle;
+}
+
+static int start_loop(void)
+{
+    int rc = uv_loop_init(&loop);
+    if (rc < 0)
+        return rc;
+    rc = uv_async_init(&loop, &keep_alive, nothing);
+    if (rc == 0)
+        rc = usp_sources_init(&loop);
+    if (rc < 0) {
+        if (rc != UV_EMFILE)
+            uv_close((uv_handle_t *)&keep_alive, NULL);
+        uv_run(&loop, UV_RUN_NOWAIT);
+        uv_loop_close(&loop);
+        return rc;
+    }
+    usp_sched.loop = &loop;
+    return 0;
+}
+
+static void seed_from_environment(void)
+{
+    const char *text = getenv("UVCSP_SEED");
+    usp_sched.seed = 0;
+    if (!text)
+        return;
+    char *rest;
+    unsigned long long n = strtoull(text, &rest, 0);
+    if (!*text || *rest)
+        usp_report("UVCSP_SEED=%s is no number; the scheduler's order is first in, first out", text);
+    else
+        usp_sched.seed = (n + 1) * 0x9e3779b97f4a7c15ull + usp_sched.worker;
+}
+
+int usp_sched_init(void)
+{
+    int rc = start_loop();
+    if (rc < 0)
+        return rc;
+    usp_sched.worker = 0;
+    usp_sched.turns = USP_TURNS;
+    usp_sched.current = &main_fibre;
+    seed_from_environment();
+    memset(&main_fibre, 0, sizeof main_fibre);
+    main_fibre.failed = -1;
+    main_fibre.sp = usp_switch_outer();
+    usp_sched.loop_fibre = usp_fibre_new(loop_main, NULL);
+    if (!usp_sched.loop_fibre) {
+        usp_sched_deinit();
+        return -ENOMEM;
+    }
+    unlink_fibre(usp_sched.loop_fibre);
+    usp_sched.n_live = 0;
+    link_fibre(&main_fibre);
+    usp_overflow_install();
+    usp_here = true;
+    return 0;
+}
+
+int usp_sched_adopt(unsigned worker)
+{
+    struct usp_fibre *loop_fibre = usp_sched.loop_fibre;
+    usp_stack_forget();
+    memset(&usp_sched, 0, sizeof usp_sched);
+    usp_sched.worker = worker;
+    usp_sched.turns = USP_TURNS;
+    usp_sched.loop_fibre = loop_fibre;
+    usp_sched.current = loop_fibre;
+    loop_fibre->sources = NULL;
+    errand.caller = NULL;
+    seed_from_environment();
+    return start_loop();
+}
+
+bool usp_sched_is_stuck(void)
+{
+    uv_unref((uv_handle_t *)&keep_alive);
+    bool stuck = !usp_sched.head && !uv_loop_alive(&loop);
+    uv_ref((uv_handle_t *)&keep_alive);
+    return stuck;
+}
+
+void usp_sched_interrupt(void)
+{
+    uv_async_send(&keep_alive);
+}
+
+/* A handle of the parent's that owns a descriptor: the child can make no use of either. */
+static void close_inherited(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    uv_os_fd_t fd;
+    switch (uv_handle_get_type(handle)) {
+    case UV_NAMED_PIPE:
+    case UV_TCP:
+    case UV_UDP:
+        if (uv_fileno(handle, &fd) == 0 && fd > STDERR_FILENO)
+            close(fd);
+        break;
+    default:
+        break;
+    }
+}
+
+void usp_sched_forget(void)
+{
+    usp_sources_forget(&loop);
+    uv_walk(&loop, close_inherited, NULL);
+    close(uv_backend_fd(&loop));
+    int owned[] = {loop.signal_pipefd[0], loop.signal_pipefd[1], loop.async_io_watcher.fd,
+                   loop.async_wfd, loop.inotify_fd, loop.emfile_fd};
+    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
+        if (owned[i] > STDERR_FILENO)
+            close(owned[i]);
+}
+
+static void close_left(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+int usp_sched_deinit(void)
+{
+    usp_sources_deinit();
+    if (!uv_is_closing((uv_handle_t *)&keep_alive))
+        uv_close((uv_handle_t *)&keep_alive, NULL);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    uv_walk(&loop, close_left, NULL);
+    while (uv_run(&loop, UV_RUN_NOWAIT) != 0)
+        ;
+    int rc = uv_loop_close(&loop);
+    usp_stack_deinit();
+    usp_overflow_remove();
+    memset(&usp_sched, 0, sizeof usp_sched);
+    usp_here = false;
+    return rc == UV_EBUSY ? -EBUSY : rc;
+}

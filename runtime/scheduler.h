@@ -1,0 +1,149 @@
+/* The scheduler of one worker: a FIFO run queue of fibres, and one fibre more that looks after the loop.
+
+   A fibre that parks takes the next one from the queue and switches to it. When the queue is empty, or
+   after a number of switches, it switches to the loop's fibre instead, which empties the mailbox, gives
+   libuv a turn, and sleeps in it when there is nothing to run. All callbacks of the loop, and fork(), run on
+   that fibre's stack, which is a large one.
+
+   After a match the partner is put on the queue and the running fibre goes on: switching over at once costs
+   1.3 to 2.6 times as much on the classic benchmarks. */
+#ifndef USP_RUNTIME_SCHEDULER_H
+#define USP_RUNTIME_SCHEDULER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "runtime/fibre.h"
+#include "runtime/switch.h"
+#include "runtime/task.h"
+
+#define USP_TURNS 128 /* switches between two looks at the mailbox */
+
+struct usp_sched {
+    struct usp_fibre *current;
+    struct usp_fibre *head, *tail; /* the run queue */
+    struct usp_fibre *loop_fibre;
+    int turns;                     /* switches left until the loop's fibre gets one */
+    unsigned worker;               /* index of this worker */
+    uint64_t n_live;               /* fibres with an entry, main not counted */
+    struct usp_fibre *all;         /* of them, and main */
+    uint64_t seed;                 /* state of the generator; 0: FIFO */
+    uint64_t polled;               /* ticks when libuv last had a turn */
+    uv_loop_t *loop;
+};
+extern struct usp_sched usp_sched;
+
+/* True in the one thread that runs processes. The first call of the library makes it so. */
+extern _Thread_local bool usp_here __attribute__((tls_model("initial-exec")));
+
+static inline struct usp_fibre *usp_current(void)
+{
+    return usp_sched.current;
+}
+static inline unsigned usp_worker_index(void)
+{
+    return usp_sched.worker;
+}
+static inline uv_loop_t *usp_loop(void)
+{
+    return usp_sched.loop;
+}
+
+/* Puts a parked fibre of this worker on the run queue. */
+static inline void usp_ready(struct usp_fibre *fibre)
+{
+    fibre->next = NULL;
+    if (usp_sched.head)
+        usp_sched.tail->next = fibre;
+    else
+        usp_sched.head = fibre;
+    usp_sched.tail = fibre;
+}
+
+/* Wakes a claimed task of this worker. */
+static inline void usp_wake(struct usp_task *task)
+{
+    task->woken = 1;
+    usp_ready(task->fibre);
+}
+
+struct usp_fibre *usp_pick_seeded(void);
+
+static inline struct usp_fibre *usp_pick(void)
+{
+    struct usp_fibre *next = usp_sched.head;
+    if (__builtin_expect(!next || --usp_sched.turns <= 0, 0))
+        return usp_sched.loop_fibre;
+    if (__builtin_expect(usp_sched.seed != 0, 0))
+        return usp_pick_seeded();
+    usp_sched.head = next->next;
+    return next;
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+#define USP_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define USP_ASAN 1
+#endif
+#endif
+
+#ifdef USP_ASAN
+void usp_switch_to(struct usp_fibre *to);
+#else
+static inline __attribute__((always_inline)) void usp_switch_to(struct usp_fibre *to)
+{
+    struct usp_fibre *from = usp_sched.current;
+    usp_sched.current = to;
+    usp_switch(&from->sp, to->sp);
+}
+#endif
+
+/* Parks the calling fibre. Returns when somebody has made it ready. */
+static inline __attribute__((always_inline)) void usp_park(void)
+{
+    struct usp_fibre *to = usp_pick();
+    if (to != usp_sched.current)
+        usp_switch_to(to);
+}
+
+/* Goes to the end of the run queue. */
+void usp_yield(void);
+
+/* Makes a fibre that will call entry(arg), which must end by usp_fibre_exit(). It is not ready yet. NULL:
+   no memory. */
+struct usp_fibre *usp_fibre_new(void (*entry)(void *), void *arg);
+/* Ends the calling fibre; its stack goes back. The task is the caller's to free before. */
+__attribute__((noreturn)) void usp_fibre_exit(void);
+
+/* Takes up the calling thread's stack as the fibre of main, starts the loop's fibre and the loop. 0 or -errno. */
+int usp_sched_init(void);
+/* In a new worker, on the stack of the loop's fibre: nothing is left of the parent's fibres. */
+int usp_sched_adopt(unsigned worker);
+/* Closes the loop. 0, or -EBUSY when handles of the program's keep it from closing. */
+int usp_sched_deinit(void);
+
+/* Has fn(arg) run on the stack of the loop's fibre, now, while the caller waits. */
+void usp_on_loop_stack(void (*fn)(void *), void *arg);
+
+/* Gives the loop one turn without waiting. Only on the loop's fibre. */
+void usp_poll(void);
+
+/* Nothing is ready, and the loop has nothing that could make anything ready. On the loop's fibre. */
+bool usp_sched_is_stuck(void);
+
+/* What the loop's fibre does for ever; a new worker, which is born on its stack, goes on with it. */
+__attribute__((noreturn)) void usp_loop_for_ever(void);
+
+/* What the floor of workers does in the loop's fibre: empty the mailbox; is there a reason to stay awake;
+   say that it sleeps and look once more; say that it is awake; is there nothing left to do for ever? */
+struct usp_sched_hooks {
+    void (*drain)(void);
+    bool (*fall_asleep)(void);
+    void (*wake_up)(void);
+    void (*finished)(void); /* called when the queue is empty; ends the worker if it is done */
+};
+extern struct usp_sched_hooks usp_sched_hooks;
+
+#endif

@@ -1,0 +1,139 @@
+#include "runtime/switch.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+#if !defined(USP_SWITCH_UCONTEXT) && (defined(__x86_64__) || defined(__aarch64__))
+
+#if defined(__x86_64__)
+
+/* The first jump into a fibre lands here, with the function to call on top of the stack. The stack is
+   aligned to 16 before the call, as the ABI wants it. */
+void usp_switch_enter(void);
+__asm__(".text\n"
+        ".p2align 4\n"
+        ".local usp_switch_enter\n"
+        ".type usp_switch_enter, @function\n"
+        "usp_switch_enter:\n\t"
+        ".cfi_startproc\n\t"
+        ".cfi_undefined rip\n\t"
+        "popq %rax\n\t"
+        "xorl %ebp, %ebp\n\t"
+        "call *%rax\n\t"
+        "ud2\n\t"
+        ".cfi_endproc\n"
+        ".size usp_switch_enter, .-usp_switch_enter");
+
+void *usp_switch_prepare(void *top, void *bottom, void (*start)(void))
+{
+    (void)bottom;
+    uintptr_t *sp = top;
+    *--sp = 0;
+    *--sp = 0;
+    *--sp = (uintptr_t)start; /* once popped, the stack is aligned for the call */
+    *--sp = (uintptr_t)usp_switch_enter;
+    return sp;
+}
+
+#else /* aarch64 */
+
+/* x19 to x30 and d8 to d15 are what a call preserves. */
+void usp_switch_enter(void);
+__asm__(".text\n"
+        ".p2align 4\n"
+        ".globl usp_switch\n"
+        ".hidden usp_switch\n"
+        ".type usp_switch, %function\n"
+        "usp_switch:\n\t"
+        "sub sp, sp, #160\n\t"
+        "stp x19, x20, [sp, #0]\n\t"
+        "stp x21, x22, [sp, #16]\n\t"
+        "stp x23, x24, [sp, #32]\n\t"
+        "stp x25, x26, [sp, #48]\n\t"
+        "stp x27, x28, [sp, #64]\n\t"
+        "stp x29, x30, [sp, #80]\n\t"
+        "stp d8, d9, [sp, #96]\n\t"
+        "stp d10, d11, [sp, #112]\n\t"
+        "stp d12, d13, [sp, #128]\n\t"
+        "stp d14, d15, [sp, #144]\n\t"
+        "mov x2, sp\n\t"
+        "str x2, [x0]\n\t"
+        "mov sp, x1\n\t"
+        "ldp x19, x20, [sp, #0]\n\t"
+        "ldp x21, x22, [sp, #16]\n\t"
+        "ldp x23, x24, [sp, #32]\n\t"
+        "ldp x25, x26, [sp, #48]\n\t"
+        "ldp x27, x28, [sp, #64]\n\t"
+        "ldp x29, x30, [sp, #80]\n\t"
+        "ldp d8, d9, [sp, #96]\n\t"
+        "ldp d10, d11, [sp, #112]\n\t"
+        "ldp d12, d13, [sp, #128]\n\t"
+        "ldp d14, d15, [sp, #144]\n\t"
+        "add sp, sp, #160\n\t"
+        "br x30\n"
+        ".size usp_switch, .-usp_switch\n"
+        ".local usp_switch_enter\n"
+        ".type usp_switch_enter, %function\n"
+        "usp_switch_enter:\n\t"
+        "mov x29, xzr\n\t"
+        "blr x19\n\t"
+        "brk #1\n"
+        ".size usp_switch_enter, .-usp_switch_enter");
+
+void *usp_switch_prepare(void *top, void *bottom, void (*start)(void))
+{
+    (void)bottom;
+    uint64_t *sp = (uint64_t *)top - 20;
+    for (int i = 0; i < 20; i++)
+        sp[i] = 0;
+    sp[0] = (uint64_t)start;             /* x19 */
+    sp[11] = (uint64_t)usp_switch_enter; /* x30 */
+    return sp;
+}
+
+#endif
+
+void usp_switch_release(void *sp)
+{
+    (void)sp;
+}
+
+void *usp_switch_outer(void)
+{
+    return NULL;
+}
+
+#else /* everywhere else: ucontext. The saved pointer is the address of the context. */
+
+#include <ucontext.h>
+
+void usp_switch(void **save, void *load)
+{
+    swapcontext(*save, load);
+}
+
+void *usp_switch_prepare(void *top, void *bottom, void (*start)(void))
+{
+    ucontext_t *context = malloc(sizeof *context);
+    if (!context || getcontext(context) < 0) {
+        free(context);
+        return NULL;
+    }
+    context->uc_stack.ss_sp = bottom;
+    context->uc_stack.ss_size = (size_t)((char *)top - (char *)bottom);
+    context->uc_link = NULL;
+    makecontext(context, start, 0);
+    return context;
+}
+
+void usp_switch_release(void *sp)
+{
+    free(sp);
+}
+
+void *usp_switch_outer(void)
+{
+    return malloc(sizeof(ucontext_t));
+}
+
+#endif

@@ -1,0 +1,182 @@
+#include "runtime/worker.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "runtime/arena.h"
+#include "runtime/fork.h"
+#include "runtime/link.h"
+#include "runtime/report.h"
+
+struct usp_shared *usp_shared;
+struct usp_worker_hooks usp_worker_hooks;
+
+static pid_t home; /* the process that initialised, or was forked by, the library */
+
+/* ---- mailboxes ---- */
+
+/* Treiber's stack ("Systems programming: coping with parallelism", 1986); it is only ever emptied whole, so
+   there is no ABA. The push and the look at `sleeping` are ordered against their mirror image in
+   fall_asleep(). */
+void usp_wake_far(struct usp_task *task)
+{
+    unsigned index = task->worker;
+    struct usp_worker *worker = usp_worker_of(index);
+    struct usp_task *head = atomic_load_explicit(&worker->mailbox, memory_order_relaxed);
+    do
+        task->mail_next = head;
+    while (!atomic_compare_exchange_weak_explicit(&worker->mailbox, &head, task,
+                                                  memory_order_seq_cst, memory_order_relaxed));
+    if (atomic_load_explicit(&worker->sleeping, memory_order_seq_cst) &&
+        atomic_exchange_explicit(&worker->sleeping, 0, memory_order_seq_cst))
+        usp_link_bell(index);
+}
+
+static void empty_mailbox(struct usp_worker *self)
+{
+    if (!atomic_load_explicit(&self->mailbox, memory_order_relaxed))
+        return;
+    struct usp_task *task = atomic_exchange_explicit(&self->mailbox, NULL, memory_order_acquire);
+    struct usp_task *oldest = NULL;
+    while (task) {
+        struct usp_task *next = task->mail_next;
+        task->mail_next = oldest;
+        oldest = task;
+        task = next;
+    }
+    while (oldest) {
+        struct usp_task *next = oldest->mail_next;
+        usp_wake(oldest);
+        oldest = next;
+    }
+}
+
+/* ---- the scheduler's hooks ---- */
+
+static void drain(void)
+{
+    empty_mailbox(usp_worker_of(usp_worker_index()));
+    if (__builtin_expect(usp_supervise_pending(), 0))
+        usp_supervise_look();
+}
+
+static bool fall_asleep(void)
+{
+    struct usp_worker *self = usp_worker_of(usp_worker_index());
+    atomic_store_explicit(&self->sleeping, 1, memory_order_seq_cst);
+    return !usp_sched.head && !atomic_load_explicit(&self->mailbox, memory_order_seq_cst) &&
+           !usp_supervise_pending();
+}
+
+static void wake_up(void)
+{
+    struct usp_worker *self = usp_worker_of(usp_worker_index());
+    atomic_store_explicit(&self->sleeping, 0, memory_order_relaxed);
+}
+
+/* ---- the table ---- */
+
+int usp_worker_reserve(const char *name)
+{
+    for (unsigned i = 1; i < USP_MAX_WORKERS; i++) {
+        struct usp_worker *worker = usp_worker_of(i);
+        uint32_t free = USP_WORKER_FREE;
+        if (atomic_load_explicit(&worker->state, memory_order_relaxed) != USP_WORKER_FREE ||
+            !atomic_compare_exchange_strong(&worker->state, &free, USP_WORKER_RESERVED))
+            continue;
+        worker->generation++;
+        worker->name = name;
+        worker->pid = 0;
+        worker->start_error = 0;
+        worker->address_size = 0;
+        atomic_store(&worker->mailbox, NULL);
+        atomic_store(&worker->sleeping, 0);
+        atomic_store(&worker->orphan, 0);
+        atomic_store(&worker->parent, usp_worker_index());
+        atomic_store(&worker->deaths_seen, atomic_load(&usp_shared->deaths));
+        uint32_t n = atomic_load(&usp_shared->n_records);
+        while (n <= i && !atomic_compare_exchange_weak(&usp_shared->n_records, &n, i + 1))
+            ;
+        return (int)i;
+    }
+    return -EAGAIN;
+}
+
+void usp_worker_release(unsigned index)
+{
+    atomic_store(&usp_worker_of(index)->state, USP_WORKER_FREE);
+}
+
+bool usp_worker_is_root(void)
+{
+    return usp_worker_index() == 0;
+}
+
+/* ---- life of the runtime ---- */
+
+int usp_runtime_init(void)
+{
+    int rc = usp_arena_init(0);
+    if (rc < 0)
+        return rc;
+    usp_shared = usp_arena_alloc(sizeof *usp_shared, USP_BLOCK_TABLE);
+    if (!usp_shared) {
+        usp_arena_deinit();
+        return -ENOMEM;
+    }
+    memset(usp_shared, 0, sizeof *usp_shared);
+    rc = usp_sched_init();
+    if (rc < 0) {
+        usp_arena_deinit();
+        return rc;
+    }
+    if (getrandom(&usp_shared->secret, sizeof usp_shared->secret, GRND_NONBLOCK) < 0)
+        usp_shared->secret = (uintptr_t)usp_shared ^ uv_hrtime();
+    home = usp_shared->root = getpid();
+    struct usp_worker *self = usp_worker_of(0);
+    self->pid = home;
+    self->name = "main";
+    atomic_store(&self->state, USP_WORKER_RUNNING);
+    atomic_store(&usp_shared->n_records, 1);
+    usp_sched_hooks = (struct usp_sched_hooks){drain, fall_asleep, wake_up, usp_worker_finished};
+    usp_lock_stuck = usp_supervise_stuck;
+    return 0;
+}
+
+int usp_runtime_deinit(void)
+{
+    if (usp_worker_children() > 0)
+        return -EBUSY;
+    usp_link_deinit();
+    usp_supervise_deinit();
+    int rc = usp_sched_deinit();
+    usp_shared = NULL;
+    usp_arena_deinit();
+    home = 0;
+    return rc;
+}
+
+void usp_worker_set_home(void)
+{
+    home = getpid();
+    usp_here = true; /* libraries' fork handlers run in this child too */
+}
+
+bool usp_runtime_is_home(void)
+{
+    return home == getpid();
+}
+
+void usp_runtime_enter(void)
+{
+    if (home == getpid())
+        usp_fatal("called from a thread that is not the worker's own: processes and channels belong to "
+                  "the thread that first used the library");
+    if (home != 0)
+        usp_fatal("called in a process that was forked by other means than PAR or SPAWN");
+    int rc = usp_worker_hooks.enter ? usp_worker_hooks.enter() : usp_runtime_init();
+    if (rc < 0)
+        usp_fatal("cannot start: %s", strerror(-rc));
+}

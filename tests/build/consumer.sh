@@ -1,0 +1,77 @@
+#!/bin/sh
+# consumer.sh BUILD SOURCE: installs BUILD into a directory of its own and builds a stranger's program against
+# it: by pkg-config and by meson, with the shared library and with the static one, and as a subproject.
+build=$1 source=$2
+here=$source/tests/build/consumer
+dir=$(mktemp -d) || exit 99
+trap 'rm -rf "$dir"' EXIT
+n=0
+
+check() {
+    n=$((n + 1))
+    what=$1
+    shift
+    if "$@" >"$dir/log" 2>&1; then echo "ok $n - $what"; else
+        echo "not ok $n - $what"
+        tail -n 25 "$dir/log" | sed 's/^/# /'
+    fi
+}
+
+prefix=$(meson introspect "$build" --buildoptions | tr '{' '\n' | sed -n 's/.*"name": "prefix", "value": "\([^"]*\)".*/\1/p')
+root=$dir/root$prefix
+
+install_build() {
+    meson install -C "$build" --no-rebuild --destdir "$dir/root" || return 1
+    pc=$(find "$root" -name uvcsp.pc)
+    [ -n "$pc" ] && sed -i "s|^prefix=.*|prefix=$root|" "$pc"
+}
+check 'it installs' install_build
+libdir=$(dirname "$(find "$root" -name libuvcsp.a)")
+export PKG_CONFIG_PATH="$libdir/pkgconfig" LD_LIBRARY_PATH="$libdir"
+
+prints_its_sum() { [ "$(timeout 20 "$1")" = 'sum 45, {"n": 1}' ]; }
+
+# with_pkg_config NAME PKG-CONFIG-FLAG CC-FLAGS
+with_pkg_config() {
+    cc=${CC:-cc}
+    # shellcheck disable=SC2046,SC2086
+    $cc -Wall -Wextra -Werror -o "$dir/$1" "$here/consumer.c" $(pkg-config --cflags uvcsp) $3 \
+        $(pkg-config $2 --libs uvcsp) && prints_its_sum "$dir/$1"
+}
+
+with_static_archive() {
+    mkdir -p "$dir/hidden" && mv "$libdir"/libuvcsp.so* "$dir/hidden" || return 1
+    with_pkg_config pc-static --static
+    result=$?
+    mv "$dir/hidden"/libuvcsp.so* "$libdir"
+    [ $result = 0 ] && ! ldd "$dir/pc-static" | grep libuvcsp
+}
+
+# with_meson NAME SETUP-ARGUMENTS...
+with_meson() {
+    name=$1
+    shift
+    [ -d "$dir/stranger" ] || cp -r "$here" "$dir/stranger"
+    meson setup "$dir/$name" "$dir/stranger" --werror "$@" && ninja -C "$dir/$name" &&
+        prints_its_sum "$dir/$name/consumer"
+}
+
+as_subproject() {
+    mkdir -p "$dir/stranger/subprojects" && ln -s "$source" "$dir/stranger/subprojects/uvcsp" || return 1
+    unset PKG_CONFIG_PATH LD_LIBRARY_PATH
+    with_meson subproject --wrap-mode=forcefallback
+}
+
+finds_its_headers() {
+    for header in uvcsp.h $(cd "$source/include" && echo uvcsp/*.h); do
+        [ -f "$root/include/$header" ] || { echo "$header is missing"; return 1; }
+    done
+}
+
+check 'all public headers are there' finds_its_headers
+check 'a program is built by pkg-config and the shared library' with_pkg_config pc-shared
+check 'a program is built by pkg-config and the static library alone' with_static_archive
+check 'a meson project finds the shared library' with_meson meson-shared
+check 'a meson project finds the static library' with_meson meson-static -Dstatic=true
+check 'a meson project has it as a subproject' as_subproject
+echo "1..$n"

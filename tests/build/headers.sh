@@ -1,0 +1,61 @@
+#!/bin/sh
+# headers.sh INCLUDE: each public header compiles alone, with and without UVCSP_LONG_NAMES, which leaves none
+# of the short names; each is installed; none defines a macro outside its own names.
+include=$(cd "$1" && pwd) || exit 99
+flags="-std=gnu11 -Wall -Wextra -Werror -x c -I$include $(pkg-config --cflags libuv jansson)"
+cc=${CC:-cc}
+log=$(mktemp) || exit 99
+trap 'rm -f "$log"' EXIT
+n=0
+
+report() {
+    n=$((n + 1))
+    echo "$1 $n - $2"
+    [ "$1" = ok ] || sed 's/^/# /' "$log" | head -20
+}
+
+try() {
+    if "$@" >"$log" 2>&1; then report ok "$what"; else report 'not ok' "$what"; fi
+}
+
+compiles() {
+    # shellcheck disable=SC2086
+    printf '#include <%s>\n#include <%s>\nint main(void) { return 0; }\n' "$1" "$1" | $cc $flags -fsyntax-only $2 -
+}
+
+# The macros that a header leaves behind, without those of what it includes from outside.
+macros() {
+    # shellcheck disable=SC2086
+    printf '#include <%s>\n' "$1" | $cc $flags -E -dD $2 - |
+        awk -v own="$include" '/^# [0-9]/ { mine = index($3, own) > 0 }
+            mine && /^#define / { sub(/\(.*/, "", $2); print $2 }'
+}
+
+long_names_only() {
+    macros "$1" -DUVCSP_LONG_NAMES | grep -Ev '^(UVCSP_|uvcsp_)' && return 1
+    return 0
+}
+
+short_names_are_aliases() {
+    sed -n 's/^#define \([A-Z_]*\).*/\1/p' "$include/uvcsp/names.h" | grep -vx 'UVCSP_NAMES_H' |
+        while read -r name; do
+            grep -q "^#define $name\\>.*UVCSP_$name" "$include/uvcsp/names.h" || echo "$name"
+        done | grep . && return 1
+    return 0
+}
+
+installed() {
+    grep -q "'$1'" "$include/meson.build"
+}
+
+for header in uvcsp.h $(cd "$include" && echo uvcsp/*.h); do
+    what="<$header> compiles alone and twice" try compiles "$header"
+    what="<$header> compiles with the long names" try compiles "$header" -DUVCSP_LONG_NAMES
+    what="<$header> is in the list of what is installed" try installed "$header"
+    case $header in
+    uvcsp/names.h) ;;
+    *) what="<$header> defines long names only" try long_names_only "$header" ;;
+    esac
+done
+what='every short name is the alias of its long one' try short_names_are_aliases
+echo "1..$n"

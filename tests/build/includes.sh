@@ -1,0 +1,31 @@
+#!/bin/sh
+# includes.sh ROOT: includes go down only. A quoted include names its room: "runtime/arena.h".
+cd "$1" || exit 99
+n=0
+bad=
+
+# room ROOM ALLOWED [ALLOWED-PUBLIC-HEADERS]: paths, as extended regular expressions
+room() {
+    n=$((n + 1))
+    bad=$(find "$1" 2>/dev/null -name '*.[chS]' -exec grep -nH '^ *# *include *"' {} + | grep -Ev "\"($2)\"")
+    if [ -n "$3" ]; then
+        bad="$bad$(find "$1" 2>/dev/null -name '*.[chS]' -exec grep -nH '^ *# *include *<uvcsp' {} + | grep -Ev "<($3)>")"
+    fi
+    if [ -z "$bad" ]; then echo "ok $n - $1 looks down only"; else
+        echo "not ok $n - $1 looks down only"
+        echo "$bad" | sed 's/^/# /'
+    fi
+}
+
+h='[a-z_0-9]+\.h'
+room include none
+room runtime "runtime/$h" 'uvcsp/(base|time)\.h'
+room channels "(runtime|channels)/$h" 'uvcsp/(base|time|channel|alt|json)\.h'
+room process "(runtime|channels|process)/$h"
+room ipc "(runtime|channels|process|ipc)/$h"
+room demos 'common\.h'
+room tests/contract "tests/$h|tests/contract/$h"
+room tests/runtime "(runtime|tests|tests/runtime)/$h"
+room tests/channels "(runtime|channels|tests|tests/channels)/$h"
+room tests/process "(runtime|channels|process|tests|tests/process)/$h"
+echo "1..$n"

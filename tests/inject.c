@@ -1,0 +1,111 @@
+#include "tests/inject.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <unistd.h>
+#include <uv.h>
+
+/* The linker knows these by other names where offsets have 64 bits. */
+#ifdef __USE_FILE_OFFSET64
+#define WIDE(name) name##64
+#else
+#define WIDE(name) name
+#endif
+
+/* One line a function: result, name, symbol, parameters, arguments, what it returns when it fails. The
+   symbols are also in tests/meson.build, which passes --wrap=SYMBOL for each. */
+#define CALLS(CALL)                                                                                \
+    CALL(void *, malloc, malloc, (size_t n), (n), NULL)                                            \
+    CALL(void *, calloc, calloc, (size_t n, size_t m), (n, m), NULL)                               \
+    CALL(void *, realloc, realloc, (void *p, size_t n), (p, n), NULL)                              \
+    CALL(char *, strdup, strdup, (const char *s), (s), NULL)                                       \
+    CALL(void *, mmap, WIDE(mmap), (void *p, size_t n, int prot, int flags, int fd, off_t off),    \
+         (p, n, prot, flags, fd, off), MAP_FAILED)                                                 \
+    CALL(int, mprotect, mprotect, (void *p, size_t n, int prot), (p, n, prot), -1)                 \
+    CALL(int, madvise, madvise, (void *p, size_t n, int advice), (p, n, advice), -1)               \
+    CALL(int, memfd_create, memfd_create, (const char *name, unsigned flags), (name, flags), -1)   \
+    CALL(int, ftruncate, WIDE(ftruncate), (int fd, off_t n), (fd, n), -1)                          \
+    CALL(pid_t, fork, fork, (void), (), -1)                                                        \
+    CALL(int, pipe, pipe, (int fds[2]), (fds), -1)                                                 \
+    CALL(int, pipe2, pipe2, (int fds[2], int flags), (fds, flags), -1)                             \
+    CALL(int, socket, socket, (int d, int t, int p), (d, t, p), -1)                                \
+    CALL(int, socketpair, socketpair, (int d, int t, int p, int fds[2]), (d, t, p, fds), -1)       \
+    CALL(int, bind, bind, (int fd, const struct sockaddr *a, socklen_t n), (fd, a, n), -1)         \
+    CALL(int, connect, connect, (int fd, const struct sockaddr *a, socklen_t n), (fd, a, n), -1)   \
+    CALL(int, eventfd, eventfd, (unsigned count, int flags), (count, flags), -1)                   \
+    CALL(int, sigaltstack, sigaltstack, (const stack_t *new, stack_t *old), (new, old), -1)        \
+    CALL(long, syscall, syscall, (long n, long a, long b, long c, long d, long e, long f),         \
+         (n, a, b, c, d, e, f), -1)                                                                \
+    CALL(int, uv_loop_init, uv_loop_init, (uv_loop_t * l), (l), -errno)                            \
+    CALL(int, uv_async_init, uv_async_init, (uv_loop_t * l, uv_async_t * a, uv_async_cb cb),       \
+         (l, a, cb), -errno)                                                                       \
+    CALL(int, uv_pipe_init, uv_pipe_init, (uv_loop_t * l, uv_pipe_t * p, int ipc), (l, p, ipc),    \
+         -errno)                                                                                   \
+    CALL(int, uv_pipe_open, uv_pipe_open, (uv_pipe_t * p, uv_file fd), (p, fd), -errno)            \
+    CALL(int, uv_poll_init, uv_poll_init, (uv_loop_t * l, uv_poll_t * p, int fd), (l, p, fd),      \
+         -errno)                                                                                   \
+    CALL(int, uv_queue_work, uv_queue_work,                                                        \
+         (uv_loop_t * l, uv_work_t * w, uv_work_cb cb, uv_after_work_cb after), (l, w, cb, after), \
+         -errno)
+
+#define AS_ENUM(result, name, ...) CALL_##name,
+#define AS_NAME(result, name, ...) #name,
+enum { CALLS(AS_ENUM) N_CALLS };
+static const char *const names[] = {CALLS(AS_NAME)};
+static struct {
+    int seen, nth, error;
+} state[N_CALLS];
+
+static int find(const char *call)
+{
+    for (int i = 0; i < N_CALLS; i++)
+        if (strcmp(names[i], call) == 0)
+            return i;
+    fprintf(stderr, "inject: %s is not in the list of calls\n", call);
+    abort();
+}
+
+void inject_fail(const char *call, int nth, int error)
+{
+    int i = find(call);
+    state[i].seen = 0;
+    state[i].nth = nth;
+    state[i].error = error;
+}
+
+int inject_calls(const char *call)
+{
+    return state[find(call)].seen;
+}
+
+void inject_stop(void)
+{
+    memset(state, 0, sizeof(state));
+}
+
+static bool fails(int i)
+{
+    state[i].seen++;
+    if (state[i].nth != state[i].seen && state[i].nth != INJECT_ALL)
+        return false;
+    errno = state[i].error;
+    return true;
+}
+
+#define AS_WRAPPER(result, name, symbol, ...) AS_WRAPPER_(result, name, symbol, __VA_ARGS__)
+#define AS_WRAPPER_(result, name, symbol, params, args, failed)                                    \
+    result __real_##symbol params;                                                                 \
+    result __wrap_##symbol params;                                                                 \
+    result __wrap_##symbol params                                                                  \
+    {                                                                                              \
+        return fails(CALL_##name) ? failed : __real_##symbol args;                                 \
+    }
+CALLS(AS_WRAPPER)
