@@ -369,6 +369,7 @@ static long offer_all(struct choice *choice, struct usp_task *self, struct usp_b
         offer->side = end->side;
         offer->queued = 0;
         offer->filled = 0;
+        offer->single = 0;
         if (end->side == USP_WRITER) {
             offer->data = (void *)(uintptr_t)bytes[k].data;
             offer->length = bytes[k].length;
@@ -380,7 +381,7 @@ static long offer_all(struct choice *choice, struct usp_task *self, struct usp_b
     }
     usp_task_open(self);
     for (k = 0; k < choice->n_offers; k++)
-        usp_enqueue(&offers[k]);
+        usp_enqueue(&offers[k], (enum usp_side)offers[k].side);
     return (long)choice->n;
 }
 
@@ -436,7 +437,7 @@ static long park(struct choice *choice, struct usp_task *self)
     usp_sources_disarm(self);
     self->site = NULL;
     uint64_t commit = atomic_load_explicit(&self->commit, memory_order_acquire);
-    int outcome = self->outcome;
+    int outcome = self->outcome == USP_FILLED ? 0 : self->outcome;
     uint32_t index = usp_commit_index(commit);
     withdraw(choice, self);
     atomic_store_explicit(&self->commit, USP_NONE, memory_order_relaxed);

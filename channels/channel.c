@@ -65,6 +65,7 @@ static struct usp_channel *make(size_t size, enum uvcsp_type type,
     channel->carrier = (uint8_t)(options->carrier ? options->carrier : default_carrier());
     channel->capacity = (uint32_t)options->capacity;
     channel->site = options->site_;
+    channel->slow = type != UVCSP_TYPE_PLAIN || options->capacity > 0;
     channel->n_refs = 1;
     channel->held = true;
     if (options->capacity > 0) {
@@ -285,6 +286,7 @@ void usp_channel_poison(struct usp_channel *channel, const char *cause)
     }
     channel->cause = text;
     channel->ended |= USP_POISONED;
+    channel->slow = 1;
     usp_wake_side(channel, USP_READER, UVCSP_POISONED);
     usp_wake_side(channel, USP_WRITER, UVCSP_POISONED);
     usp_unlock(channel);

@@ -47,6 +47,7 @@ struct usp_offer {
     uint32_t ticket;     /* order of arrival, to rebuild a queue */
     uint8_t side;
     uint8_t queued;
+    uint8_t single;      /* of a wait with nothing else in it: only who holds the channel's lock can claim it */
     uint8_t filled;      /* the bytes are in `small` or `stash` */
     char small[USP_SMALL] __attribute__((aligned(8)));
 };
@@ -71,6 +72,7 @@ struct usp_channel {
     uint8_t ended;               /* USP_POISONED ... */
     uint8_t type;                /* enum uvcsp_type */
     uint8_t carrier;
+    uint8_t slow;                /* not for channels/fast.c: buffered, not plain, or ended */
     uint8_t far;                 /* its ends are, or have been, in more than one worker */
     uint32_t capacity;
     struct usp_queue waiting[2];
@@ -106,6 +108,7 @@ struct usp_end {
 struct usp_wait {
     struct usp_end *ends;
     struct usp_channel *made;
+    struct usp_end *end;         /* of a READ or WRITE that waits */
     struct usp_offer *table;     /* for more than one offer; a block of the arena, kept */
     uint32_t n;                  /* offers in use */
     uint32_t room;               /* offers that fit in `table` */
@@ -127,6 +130,7 @@ static inline struct usp_offer *usp_offers_of(struct usp_task *task)
 enum {
     USP_RETRY = -1000,  /* nothing was communicated: look again */
     USP_KILLED = -1001, /* uvcsp_kill or uvcsp_terminate on a light process */
+    USP_FILLED = -1002, /* done; the message lies in the reader's offer */
 };
 
 /* The index with which a process that is to be killed is claimed. */
@@ -154,9 +158,9 @@ static inline void usp_unlock(struct usp_channel *channel)
 
 /* ---- queues; the lock is held ---- */
 
-static inline void usp_enqueue(struct usp_offer *offer)
+static inline void usp_enqueue(struct usp_offer *offer, enum usp_side side)
 {
-    struct usp_queue *queue = &offer->channel->waiting[offer->side];
+    struct usp_queue *queue = &offer->channel->waiting[side];
     offer->ticket = offer->channel->ticket++;
     offer->next = NULL;
     offer->prev = queue->tail;
@@ -182,13 +186,34 @@ static inline void usp_unlink(struct usp_offer *offer)
     offer->queued = 0;
 }
 
+static inline void usp_unlink_head(struct usp_queue *queue, struct usp_offer *offer)
+{
+    queue->head = offer->next;
+    if (offer->next)
+        offer->next->prev = NULL;
+    else
+        queue->tail = NULL;
+    offer->queued = 0;
+}
+
+/* Claims the process of an offer just unlinked; the lock is held. Where only lock holders can claim it, a
+   store does what a compare-and-swap does (its worker may die meanwhile: then it has died after the claim). */
+static inline bool usp_claim(struct usp_offer *offer)
+{
+    if (!offer->single)
+        return usp_task_claim(offer->task, usp_sched.worker, offer->index);
+    atomic_store_explicit(&offer->task->commit, usp_commit_claimed(usp_sched.worker, offer->index),
+                          memory_order_relaxed);
+    return true;
+}
+
 /* The first waiting partner on `side` that can be claimed, claimed; or NULL. */
 static inline struct usp_offer *usp_take(struct usp_channel *channel, enum usp_side side)
 {
     struct usp_offer *offer;
     while ((offer = channel->waiting[side].head)) {
-        usp_unlink(offer);
-        if (usp_task_claim(offer->task, usp_sched.worker, offer->index))
+        usp_unlink_head(&channel->waiting[side], offer);
+        if (usp_claim(offer))
             return offer;
     }
     return NULL;
@@ -239,6 +264,9 @@ int usp_end_check(const struct usp_end *end, enum usp_side side, const char *wha
 
 /* Ends the calling process by poison or retirement, or because it was killed. */
 __attribute__((noreturn, cold)) void usp_end_process(int outcome, struct usp_channel *channel);
+
+/* Claims a waiting process of this worker, to end it. False: it does not wait for what could be given up. */
+bool usp_claim_to_kill(struct usp_task *task);
 
 /* Sets the hooks of the runtime; once in the root. */
 void usp_channels_init(void);

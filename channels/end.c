@@ -83,6 +83,7 @@ static void count_out(struct usp_end *end)
     if (--channel->n_ends[end->side] > 0)
         return;
     channel->ended |= end->side == USP_READER ? USP_NO_READERS : USP_NO_WRITERS;
+    channel->slow = 1;
     /* readers that wait do so because the buffer is empty; writers that wait have nobody to write to.
        Their own side wakes too: an end that a process shares may have been retired by another. */
     usp_wake_side(channel, USP_READER, UVCSP_RETIRED);

@@ -107,6 +107,24 @@ void usp_take_over(struct usp_end *end, void *value)
 
 /* ---- waiting ---- */
 
+int usp_after_wait(struct usp_task *self, struct usp_offer *offer, int armed)
+{
+    struct usp_channel *channel = offer->channel;
+    uint64_t commit = atomic_load_explicit(&self->commit, memory_order_acquire);
+    atomic_store_explicit(&self->commit, USP_NONE, memory_order_relaxed);
+    int outcome = self->outcome == USP_FILLED ? 0 : self->outcome;
+    if (usp_commit_index(commit) != INDEX_CHANNEL) {
+        usp_lock(channel);
+        if (offer->queued)
+            usp_unlink(offer);
+        usp_unlock(channel);
+        outcome = armed < 0 ? armed : outcome ? outcome : UVCSP_TIMEOUT;
+    }
+    if (offer->filled | (offer->stash != NULL))
+        outcome = usp_collect(offer, outcome);
+    return outcome;
+}
+
 static int wait_for_partner(struct usp_end *end, void *value, const struct usp_bytes *bytes,
                             double seconds, const char *site)
 {
@@ -122,13 +140,14 @@ static int wait_for_partner(struct usp_end *end, void *value, const struct usp_b
     offer->index = INDEX_CHANNEL;
     offer->side = end->side;
     offer->filled = 0;
+    offer->single = 0;
     if (end->side == USP_WRITER) {
         offer->length = bytes->length;
         usp_stash(offer);
     }
     self->site = site;
     usp_task_open(self);
-    usp_enqueue(offer);
+    usp_enqueue(offer, (enum usp_side)offer->side);
     usp_unlock(channel);
 
     int armed = seconds >= 0 ? usp_timer_arm(self, INDEX_TIMER, seconds) : 0;
@@ -138,20 +157,7 @@ static int wait_for_partner(struct usp_end *end, void *value, const struct usp_b
     if (seconds >= 0)
         usp_sources_disarm(self);
     self->site = NULL;
-
-    uint64_t commit = atomic_load_explicit(&self->commit, memory_order_acquire);
-    atomic_store_explicit(&self->commit, USP_NONE, memory_order_relaxed);
-    int outcome = self->outcome;
-    if (usp_commit_index(commit) != INDEX_CHANNEL) {
-        usp_lock(channel);
-        if (offer->queued)
-            usp_unlink(offer);
-        usp_unlock(channel);
-        outcome = armed < 0 ? armed : outcome ? outcome : UVCSP_TIMEOUT;
-    }
-    if (offer->filled | (offer->stash != NULL))
-        outcome = usp_collect(offer, outcome);
-    return outcome;
+    return usp_after_wait(self, offer, armed);
 }
 
 static int transact_bytes(struct usp_end *end, void *value, const struct usp_bytes *bytes,
@@ -233,6 +239,20 @@ void usp_end_process(int outcome, struct usp_channel *channel)
     __builtin_unreachable();
 }
 
+bool usp_claim_to_kill(struct usp_task *task)
+{
+    struct usp_wait *wait = usp_wait_of(task);
+    struct usp_offer *offer = &wait->first;
+    if (usp_commit_state(atomic_load(&task->commit)) != USP_OPEN)
+        return false;
+    if (wait->n != 1 || !offer->single)
+        return usp_task_claim(task, usp_worker_index(), USP_INDEX_KILL);
+    usp_lock(offer->channel); /* single offers are claimed under the lock */
+    bool claimed = usp_task_claim(task, usp_worker_index(), USP_INDEX_KILL);
+    usp_unlock(offer->channel);
+    return claimed;
+}
+
 /* ---- public ---- */
 
 static inline bool good(const struct usp_end *end, enum usp_side side)
@@ -255,32 +275,6 @@ static inline int checked(void *x, enum usp_side side, void *value, double secon
     if (__builtin_expect(rc == USP_KILLED, 0))
         usp_end_process(rc, end->channel);
     return rc;
-}
-
-static inline void unchecked(void *x, enum usp_side side, void *value, const char *site)
-{
-    USP_ENTER();
-    struct usp_end *end = x;
-    if (!x || !good(end, side))
-        usp_fatal("%s: %s: %s", site, side == USP_READER ? "READ" : "WRITE",
-                  !x ? "the end is NULL" : "this is no end for that, or it was freed");
-    int rc = usp_transact(end, value, -1, 0, site);
-    if (__builtin_expect(rc == 0, 1))
-        return;
-    if (rc > 0 || rc == USP_KILLED)
-        usp_end_process(rc, end->channel);
-    usp_fatal("%s: %s on channel '%s': %s", site, side == USP_READER ? "READ" : "WRITE",
-              end->channel->name, strerror(-rc));
-}
-
-void uvcsp_take(void *in, void *value, const char *site)
-{
-    unchecked(in, USP_READER, value, site);
-}
-
-void uvcsp_give(void *out, const void *value, const char *site)
-{
-    unchecked(out, USP_WRITER, (void *)(uintptr_t)value, site);
 }
 
 int uvcsp_end_read(void *in, void *value, double seconds, const char *site)

@@ -5,7 +5,7 @@
 #include "channels/channel.h"
 #include "channels/message.h"
 
-#define USP_WAITS 1000 /* of usp_step: nothing can be done now */
+#define USP_WAITS (-1003) /* of usp_step: nothing can be done now */
 
 /* Does the channel's state end an operation of this end? UVCSP_POISONED, UVCSP_RETIRED or 0; lock held. */
 int usp_ended_status(const struct usp_channel *channel, const struct usp_end *end);
@@ -23,6 +23,13 @@ int usp_step_finish(struct usp_end *end, void *value, const struct usp_bytes *by
 void usp_let_go(struct usp_end *end, const void *value);
 void usp_take_back(struct usp_end *end, const void *value);
 void usp_take_over(struct usp_end *end, void *value);
+
+/* After a single wait: takes the offer back if it was not for the channel that this process was woken, and
+   takes in the message. `armed`: the error by which arming a timer had failed, or 0. */
+int usp_after_wait(struct usp_task *self, struct usp_offer *offer, int armed);
+
+/* Sets what the fast READ and WRITE do after an unusual wake-up. */
+void usp_fast_init(void);
 
 /* READ, WRITE and their checked forms. `seconds` negative: for ever. `none`: what to answer when there is no
    time to wait at all. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "channels/channel.h"
+#include "channels/io.h"
 #include "channels/transfer.h"
 #include "runtime/arena.h"
 #include "runtime/report.h"
@@ -54,7 +55,7 @@ static void rebuild_queues(struct usp_channel *channel, unsigned dead)
     if (rebuild.n > 1)
         qsort(rebuild.found, rebuild.n, sizeof *rebuild.found, by_ticket);
     for (size_t i = 0; i < rebuild.n; i++)
-        usp_enqueue(rebuild.found[i]);
+        usp_enqueue(rebuild.found[i], (enum usp_side)rebuild.found[i]->side);
     free(rebuild.found);
     /* a writer that was claimed for the buffer: if its message is in, it must not come again */
     struct usp_task *task = channel->refill;
@@ -159,6 +160,7 @@ static void retry(struct usp_task *task)
 void usp_channels_init(void)
 {
     usp_transfer_init();
+    usp_fast_init();
     usp_worker_hooks.seize = seize;
     usp_worker_hooks.died = died;
     usp_worker_hooks.retry = retry;

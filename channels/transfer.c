@@ -32,8 +32,8 @@ static bool leave_in_arena(struct usp_offer *reader, const struct usp_bytes *byt
     struct usp_task *task = reader->task;
     if (bytes->length <= USP_SMALL) {
         memcpy(reader->small, bytes->data, bytes->length);
-        reader->stash = NULL;
         reader->filled = 1;
+        task->outcome = USP_FILLED;
     } else if (usp_is_plain(channel) && usp_arena_holds(reader->data, bytes->length)) {
         memcpy(reader->data, bytes->data, bytes->length);
     } else {
@@ -44,6 +44,7 @@ static bool leave_in_arena(struct usp_offer *reader, const struct usp_bytes *byt
         usp_arena_set_owner(block, task->worker);
         reader->stash = block;
         reader->filled = 1;
+        task->outcome = USP_FILLED;
     }
     reader->length = bytes->length;
     usp_wake_far(task);

@@ -20,7 +20,7 @@ static const char help[] =
     "\n"
     "Prints the first `primes` (100) prime numbers, found by a pipeline that adds a\n"
     "process to itself for each of them.\n"
-    "  workers   each filter is a forked worker, started with SPAWN (at most 500), not a light\n"
+    "  workers   each filter is a forked worker, started with SPAWN (at most 200), not a light\n"
     "            process, started with GO\n";
 
 PROCESS(numbers, OUT(int, out))
@@ -73,7 +73,7 @@ int main(int argc, char **argv)
 {
     bool workers = demo_word(&argc, argv, "workers");
     demo_args(argc, argv, 1, help);
-    int count = demo_size(argc, argv, 1, 100, 1, workers ? 500 : 100000);
+    int count = demo_size(argc, argv, 1, 100, 1, workers ? 200 : 100000);
 
     CHAN(int) c = CHANNEL(int), primes = CHANNEL(int);
     return PAR(numbers(c), filter(c, primes, workers), printer(primes, count)) != 0;

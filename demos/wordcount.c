@@ -39,7 +39,7 @@ struct count {
     long bytes;
 };
 
-static bool is_ascii_space(char c)
+static bool is_ascii_space(wchar_t c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
@@ -78,6 +78,14 @@ PROCESS(splitter, VAL(char **, paths), VAL(int, n), OUT(uvcsp_bytes, blocks))
         split(paths[i], i, blocks);
 }
 
+static bool is_space(wchar_t c)
+{
+    if (is_ascii_space(c))
+        return true;
+    return iswprint((wint_t)c) &&
+           (iswspace((wint_t)c) || c == 0xa0 || c == 0x2007 || c == 0x202f || c == 0x2060);
+}
+
 /* A word is what wc takes for one: it stands between spaces, of whatever kind the locale knows, and
    something in it can be printed. */
 static long count_words(const char *text, size_t size)
@@ -93,7 +101,7 @@ static long count_words(const char *text, size_t size)
             length = 1;
         } else if (length == 0) { /* the character 0 */
             length = 1;
-        } else if (iswspace((wint_t)c) || c == 0xa0 || c == 0x2007 || c == 0x202f || c == 0x2060) {
+        } else if (is_space(c)) {
             words += in_word;
             in_word = false;
         } else if (iswprint((wint_t)c)) {
@@ -158,9 +166,13 @@ int main(int argc, char **argv)
         paths = found.gl_pathv;
         asked = (int)found.gl_pathc;
     }
-    for (int i = 0; i < asked; i++)
-        if (can_be_read(paths[i]))
-            paths[n++] = paths[i];
+    for (int i = 0; i < asked; i++) {
+        if (!can_be_read(paths[i]))
+            continue;
+        char *path = paths[i];
+        paths[i] = paths[n];
+        paths[n++] = path;
+    }
 
     CHAN(uvcsp_bytes) blocks = CHANNEL(uvcsp_bytes);
     CHAN(struct count) counts = CHANNEL(struct count);
@@ -168,5 +180,6 @@ int main(int argc, char **argv)
     for (int i = 0; i < WORKERS; i++)
         farm[2 + i] = worker(blocks, counts);
     int failed = n == 0 ? 1 : uvcsp_par(farm, WORKERS + 2);
+    globfree(&found);
     return failed != 0 || n < asked;
 }

@@ -186,7 +186,7 @@ static void kill_light(struct usp_process *process, int signum)
     fibre->kill = signum;
     if (fibre == usp_current())
         usp_end_process(USP_KILLED, NULL);
-    if (usp_task_claim(process->task, usp_worker_index(), USP_INDEX_KILL)) {
+    if (usp_claim_to_kill(process->task)) {
         process->task->outcome = USP_KILLED;
         usp_wake(process->task);
     }

@@ -143,6 +143,7 @@ static struct usp_task *new_task(const char *name)
     memset(task, 0, sizeof *task);
     task->name = name;
     task->worker = (uint16_t)usp_worker_index();
+    usp_wait_of(task)->first.task = task;
     return task;
 }
 

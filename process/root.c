@@ -161,6 +161,7 @@ static int enter(void)
     task->name = "main";
     task->flags = USP_TASK_MAIN;
     task->fibre = main_fibre;
+    usp_wait_of(task)->first.task = task;
     memset(&main_process, 0, sizeof main_process);
     main_process.kind = &main_kind;
     main_process.task = task;

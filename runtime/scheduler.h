@@ -65,6 +65,10 @@ static inline void usp_ready(struct usp_fibre *fibre)
 static inline void usp_wake(struct usp_task *task)
 {
     task->woken = 1;
+#ifdef USP_PARK_TAIL
+    if (__builtin_expect(task->outcome != 0, 0))
+        usp_park_tail_slow(task->fibre->sp);
+#endif
     usp_ready(task->fibre);
 }
 

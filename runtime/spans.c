@@ -104,8 +104,8 @@ static bool all_free(uint32_t span, const struct usp_class *class)
     return true;
 }
 
-/* Turns a free run into single spans. The head goes last: until then it covers the others. A span
-   of small blocks may have their words where the large one's is: they are FREE, and so is it. */
+/* Turns a free run into single spans. The head goes last: until then it covers the others. Words
+   of small blocks may be where the large one's is: they are FREE, and so is it. */
 static void dissolve(uint32_t span, const struct usp_class *class)
 {
     for (uint32_t i = class->spans; i-- > 0;) {
@@ -114,8 +114,7 @@ static void dissolve(uint32_t span, const struct usp_class *class)
     }
 }
 
-/* Makes the largest runs of the single free spans from .. end - 1. A head first covers its spans.
- */
+/* Makes large runs of the single free spans from .. end - 1. A head first covers its spans. */
 static void merge(uint32_t from, uint32_t end, uint32_t clean)
 {
     while (from < end) {

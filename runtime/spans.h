@@ -179,8 +179,7 @@ void usp_spans_init(char *base, size_t bytes);
    small class are linked, a large one comes alone and untouched. NULL: there is no room. */
 void *usp_spans_take(unsigned class, unsigned *np);
 
-/* Gives back the first `n` small blocks of a chain that this worker has cached; returns the rest.
- */
+/* Gives back the first `n` small blocks of a chain from its cache. Returns the rest. */
 struct usp_link *usp_spans_give(unsigned class, struct usp_link *chain, unsigned n);
 
 /* Gives back one large block that this worker has cached. */
@@ -192,8 +191,8 @@ void usp_spans_recover(unsigned dead);
 /* Frees the blocks of `owner` whose kind is in the set `kinds` (1 << kind). */
 void usp_spans_sweep(unsigned owner, uint32_t kinds);
 
-/* A walk over the live blocks. Each call looks on, under the lock, and fills the arrays; 0: the
- * end. */
+/* A walk over the live blocks. Each call looks on, under the lock, and fills the arrays; it gives
+   how many there were, 0 at the end. */
 struct usp_walk {
     uint32_t span;  /* 0: at the start */
     uint32_t shape; /* of that span, while in the middle of it */

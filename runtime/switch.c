@@ -7,6 +7,10 @@
 
 #if defined(__x86_64__)
 
+#ifdef USP_PARK_TAIL
+void (*usp_tail_hook)(void);
+#endif
+
 /* The first jump into a fibre lands here, with the function to call on top of the stack. The stack is
    aligned to 16 before the call, as the ABI wants it. */
 void usp_switch_enter(void);
@@ -23,6 +27,61 @@ __asm__(".text\n"
         "ud2\n\t"
         ".cfi_endproc\n"
         ".size usp_switch_enter, .-usp_switch_enter");
+
+#ifdef USP_PARK_TAIL
+/* The frame: the label on top, as usp_switch() leaves it, then what a call preserves, then the return
+   address of whoever was to be returned to. */
+extern const char usp_tail_resume[], usp_tail_resume_slow[];
+__asm__(".text\n"
+        ".p2align 4\n"
+        ".globl usp_park_tail\n"
+        ".hidden usp_park_tail\n"
+        ".type usp_park_tail, @function\n"
+        "usp_park_tail:\n\t"
+        "pushq %rbp\n\t"
+        "pushq %rbx\n\t"
+        "pushq %r12\n\t"
+        "pushq %r13\n\t"
+        "pushq %r14\n\t"
+        "pushq %r15\n\t"
+        "leaq usp_tail_resume(%rip), %rax\n\t"
+        "pushq %rax\n\t"
+        "movq %rsp, (%rdi)\n\t"
+        "movq %rsi, %rsp\n\t"
+        "popq %rax\n\t"
+        "jmpq *%rax\n\t"
+        ".p2align 4\n"
+        ".hidden usp_tail_resume\n"
+        ".globl usp_tail_resume\n"
+        "usp_tail_resume:\n\t"
+        "popq %r15\n\t"
+        "popq %r14\n\t"
+        "popq %r13\n\t"
+        "popq %r12\n\t"
+        "popq %rbx\n\t"
+        "popq %rbp\n\t"
+        "popq %rcx\n\t"
+        "jmpq *%rcx\n\t"
+        ".p2align 4\n"
+        ".hidden usp_tail_resume_slow\n"
+        ".globl usp_tail_resume_slow\n"
+        "usp_tail_resume_slow:\n\t"
+        "popq %r15\n\t"
+        "popq %r14\n\t"
+        "popq %r13\n\t"
+        "popq %r12\n\t"
+        "popq %rbx\n\t"
+        "popq %rbp\n\t"
+        "jmpq *usp_tail_hook(%rip)\n"
+        ".size usp_park_tail, .-usp_park_tail");
+
+void usp_park_tail_slow(void *sp)
+{
+    const char **top = sp;
+    if (*top == usp_tail_resume)
+        *top = usp_tail_resume_slow;
+}
+#endif
 
 void *usp_switch_prepare(void *top, void *bottom, void (*start)(void))
 {

@@ -41,6 +41,16 @@ static inline __attribute__((always_inline)) void usp_switch(void **save, void *
                        "xmm15" USP_CLOBBER_512, "memory", "cc");
 }
 
+/* The same as a function that is entered by a jump at the end of another: its caller is where the fibre
+   goes on. usp_park_tail_slow() makes it call usp_tail_hook() before, if it is parked here. */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(USP_NO_PARK_TAIL)
+#define USP_PARK_TAIL 1
+void usp_park_tail(void **save, void *load);
+void usp_park_tail_slow(void *sp);
+/* Set by the floor above: what such a fibre does first when it was woken with an outcome. */
+extern void (*usp_tail_hook)(void) __attribute__((visibility("hidden")));
+#endif
+
 #else
 
 void usp_switch(void **save, void *load);

@@ -1,0 +1,99 @@
+/* What all benchmarks do alike: a clock, a loop that goes on for a given time, and one line for each
+   figure: case, value and unit, separated by tabs.
+
+   BENCH_SECONDS in the environment says how long a figure is measured (0.2), and BENCH_CLOCK=cpu counts
+   the processor time of the measuring process in place of the time that passes: on a busy machine that
+   is the better clock, for cases that have no second process. */
+#ifndef BENCH_COMMON_H
+#define BENCH_COMMON_H
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct bench {
+    double limit; /* seconds */
+    double start;
+    double taken; /* seconds, once it is over */
+    double n;     /* operations done */
+};
+
+static inline double bench_now(void)
+{
+    static int cpu = -1;
+    if (cpu < 0) {
+        const char *text = getenv("BENCH_CLOCK");
+        cpu = text && strcmp(text, "cpu") == 0;
+    }
+    struct timespec t;
+    clock_gettime(cpu ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static inline struct bench bench_begin(void)
+{
+    const char *text = getenv("BENCH_SECONDS");
+    double limit = text ? strtod(text, NULL) : 0.2;
+    return (struct bench){.limit = limit, .start = bench_now()};
+}
+
+/* `n` operations more are done: is there time for others? */
+static inline bool bench_goes_on(struct bench *bench, double n)
+{
+    bench->n += n;
+    bench->taken = bench_now() - bench->start;
+    return bench->taken < bench->limit;
+}
+
+static inline double bench_ns(const struct bench *bench)
+{
+    return bench->taken * 1e9 / bench->n;
+}
+
+static inline void bench_tell(const char *name, double value, const char *unit)
+{
+    printf("%s\t%.6g\t%s\n", name, value, unit);
+    fflush(stdout);
+}
+
+/* One kind of case. `run` is given the name as asked for and the number at its end (0: it has none). */
+struct bench_kind {
+    const char *prefix; /* "ring-" matches "ring-1000" */
+    void (*run)(const char *name, long number);
+    const char *usual;  /* what runs when no case is named, separated by spaces */
+};
+
+static inline void bench_run_one(const struct bench_kind *kinds, const char *name)
+{
+    for (const struct bench_kind *kind = kinds; kind->prefix; kind++) {
+        size_t n = strlen(kind->prefix);
+        if (strncmp(name, kind->prefix, n) != 0)
+            continue;
+        char *rest;
+        long number = strtol(name + n, &rest, 10);
+        if (*rest == '\0' && (rest == name + n || number > 0)) {
+            kind->run(name, number);
+            return;
+        }
+    }
+    fprintf(stderr, "no such case: %s\n", name);
+    exit(2);
+}
+
+/* The main() of a benchmark: runs the cases that are named, or the usual ones. */
+static inline int bench_main(const struct bench_kind *kinds, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        bench_run_one(kinds, argv[i]);
+    for (const struct bench_kind *kind = kinds; argc < 2 && kind->prefix; kind++) {
+        char names[200];
+        snprintf(names, sizeof names, "%s", kind->usual);
+        for (char *name = strtok(names, " "); name; name = strtok(NULL, " "))
+            bench_run_one(kinds, name);
+    }
+    return 0;
+}
+
+#endif
