@@ -54,11 +54,25 @@ static void on_orphan(int signum)
     raise(SIGTERM);
 }
 
+/* A link whose other side has ended is no reason to die; a program's own pipe is, as ever. */
+static void on_broken_pipe(int signum)
+{
+    if (usp_link_writing || usp_current() == usp_sched.loop_fibre)
+        return; /* the write says EPIPE */
+    signal(signum, SIG_DFL);
+    raise(signum);
+}
+
 void usp_signals_install(void)
 {
-    struct sigaction action = {.sa_handler = on_bell, .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_handler = on_bell, .sa_flags = SA_RESTART}, now;
     sigemptyset(&action.sa_mask);
     sigaction(USP_SIGNAL_BELL, &action, NULL);
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) &&
+        now.sa_handler == SIG_DFL) {
+        action.sa_handler = on_broken_pipe;
+        sigaction(SIGPIPE, &action, NULL);
+    }
     action.sa_handler = on_orphan;
     sigaction(USP_SIGNAL_ORPHAN, &action, NULL);
 }

@@ -38,6 +38,7 @@ struct request {
 };
 
 struct usp_link_hooks usp_link_hooks;
+volatile sig_atomic_t usp_link_writing;
 
 static struct link *links;
 static struct link *by_peer[USP_MAX_WORKERS];
@@ -356,8 +357,8 @@ static int queue_rest(struct link *link, const struct usp_frame *frame, const ch
     return copy ? 0 : 1;
 }
 
-int usp_link_send(unsigned worker, struct usp_frame *frame, const void *payload,
-                  struct usp_task *stream)
+static int send_frame(unsigned worker, struct usp_frame *frame, const void *payload,
+                      struct usp_task *stream)
 {
     struct link *link;
     int rc = link_to(worker, &link);
@@ -378,6 +379,15 @@ int usp_link_send(unsigned worker, struct usp_frame *frame, const void *payload,
     if (done == sizeof *frame + frame->length)
         return 0;
     return queue_rest(link, frame, payload, done, stream);
+}
+
+int usp_link_send(unsigned worker, struct usp_frame *frame, const void *payload,
+                  struct usp_task *stream)
+{
+    usp_link_writing = 1;
+    int rc = send_frame(worker, frame, payload, stream);
+    usp_link_writing = 0;
+    return rc;
 }
 
 void usp_link_bell(unsigned worker)

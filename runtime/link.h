@@ -10,6 +10,7 @@
 #ifndef USP_RUNTIME_LINK_H
 #define USP_RUNTIME_LINK_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -49,6 +50,9 @@ extern struct usp_link_hooks usp_link_hooks;
    had, nothing was sent. */
 int usp_link_send(unsigned worker, struct usp_frame *frame, const void *payload,
                   struct usp_task *stream);
+
+/* True while usp_link_send() writes: a signal handler wants to know. */
+extern volatile sig_atomic_t usp_link_writing;
 
 /* Rings a worker: makes its loop return. Where no link can be had, a signal does it. */
 void usp_link_bell(unsigned worker);
