@@ -1,7 +1,6 @@
 #include "channels/channel.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,27 +11,6 @@
 #include "runtime/report.h"
 
 #define MAX_CAPACITY (1u << 30)
-
-/* ---- the lock ---- */
-
-/* The holder may have been preempted, or have died: then its supervisor, which may be spinning here
-   itself, takes the lock over. */
-void usp_lock_slowly(struct usp_channel *channel)
-{
-    for (unsigned rounds = 1;; rounds++) {
-        for (int i = 0; i < 64; i++) {
-            if (atomic_load_explicit(&channel->lock, memory_order_relaxed) == 0 &&
-                usp_try_lock(channel))
-                return;
-#if defined(__x86_64__)
-            __builtin_ia32_pause();
-#endif
-        }
-        sched_yield();
-        if (rounds % 64 == 0)
-            usp_supervise_stuck(0);
-    }
-}
 
 /* ---- making and freeing ---- */
 
@@ -65,6 +43,8 @@ static struct usp_channel *make(size_t size, enum uvcsp_type type,
     channel->carrier = (uint8_t)(options->carrier ? options->carrier : default_carrier());
     channel->capacity = (uint32_t)options->capacity;
     channel->site = options->site_;
+    channel->home = (uint16_t)usp_worker_index();
+    atomic_init(&channel->bias, usp_bias_of(usp_worker_index()));
     channel->slow = type != UVCSP_TYPE_PLAIN || options->capacity > 0;
     channel->n_refs = 1;
     channel->held = true;

@@ -69,6 +69,8 @@ enum {
 struct usp_channel {
     uint32_t magic;
     _Atomic uint32_t lock;       /* index of the worker that holds it, plus 1 */
+    _Atomic uint32_t bias;       /* index of the worker that it is biased to, plus 1; 0; USP_REVOKING */
+    _Atomic uint32_t inside;     /* that worker holds it */
     uint8_t ended;               /* USP_POISONED ... */
     uint8_t type;                /* enum uvcsp_type */
     uint8_t carrier;
@@ -82,7 +84,7 @@ struct usp_channel {
     uint32_t n_ends[2];          /* not retired */
     uint32_t n_refs;             /* end records, and 1 for its maker */
     uint32_t ticket;
-    uint16_t home;               /* the worker whose ends it has, while not far */
+    uint16_t home;               /* the worker whose ends it has, while not far; whom it is, or was, biased to */
     bool held;                   /* by its maker */
     struct usp_task *maker;
     struct usp_channel *made_next, *made_prev; /* other channels of that maker */
@@ -136,25 +138,70 @@ enum {
 /* The index with which a process that is to be killed is claimed. */
 #define USP_INDEX_KILL 0x7fffff
 
-/* ---- the lock ---- */
+/* ---- the lock ----
+
+   A channel whose ends are all of one worker is biased to it: that worker takes the lock by two plain stores,
+   `inside` up and down, and no atomic operation. Whoever else wants the lock first takes the bias away, for
+   good: it marks the bias REVOKING, has the kernel run a memory barrier in every worker (membarrier, the slow
+   half of an asymmetric Dekker protocol: Dice, Huang, Yang, "Asymmetric Dekker synchronization", 2001),
+   and waits until the owner is not inside. From then on the lock is a word that names its holder.
+
+   An ordinary program never comes to that: the parent takes the bias away when it makes an end for another
+   worker, before that worker exists. */
+
+#define USP_REVOKING 0x10000u /* in `bias`, with the revoker's index plus 1 */
 
 void usp_lock_slowly(struct usp_channel *channel);
+
+static inline bool usp_lock_biased(struct usp_channel *channel)
+{
+    uint32_t mine = usp_sched.worker + 1;
+    if (atomic_load_explicit(&channel->bias, memory_order_relaxed) != mine)
+        return false;
+    atomic_store_explicit(&channel->inside, 1, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst); /* with the revoker's membarrier a full one */
+    if (__builtin_expect(
+            atomic_load_explicit(&channel->bias, memory_order_relaxed) == mine, 1))
+        return true;
+    atomic_store_explicit(&channel->inside, 0, memory_order_release);
+    return false;
+}
+static inline void usp_unlock_biased(struct usp_channel *channel)
+{
+    atomic_store_explicit(&channel->inside, 0, memory_order_release);
+}
 
 static inline bool usp_try_lock(struct usp_channel *channel)
 {
     uint32_t nobody = 0;
-    return atomic_compare_exchange_strong_explicit(&channel->lock, &nobody, usp_sched.worker + 1,
+    return atomic_load_explicit(&channel->bias, memory_order_acquire) == 0 &&
+           atomic_compare_exchange_strong_explicit(&channel->lock, &nobody, usp_sched.worker + 1,
                                                    memory_order_acquire, memory_order_relaxed);
 }
 static inline void usp_lock(struct usp_channel *channel)
 {
+    if (usp_lock_biased(channel))
+        return;
     if (__builtin_expect(!usp_try_lock(channel), 0))
         usp_lock_slowly(channel);
 }
 static inline void usp_unlock(struct usp_channel *channel)
 {
-    atomic_store_explicit(&channel->lock, 0, memory_order_release);
+    if (atomic_load_explicit(&channel->lock, memory_order_relaxed) == usp_sched.worker + 1)
+        atomic_store_explicit(&channel->lock, 0, memory_order_release);
+    else
+        usp_unlock_biased(channel);
 }
+
+/* The lock is held, by bias or not. Afterwards it is held, and not by bias. */
+void usp_unbias(struct usp_channel *channel);
+/* Registers this process for the barrier; once in each worker. Where the kernel has none, nothing is ever
+   biased. */
+void usp_bias_init(void);
+/* What `bias` is for a channel of that worker's. */
+uint32_t usp_bias_of(unsigned worker);
+/* The bias is marked REVOKING: waits until the owner is not inside, and clears it. */
+void usp_bias_wait(struct usp_channel *channel);
 
 /* ---- queues; the lock is held ---- */
 

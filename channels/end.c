@@ -32,6 +32,24 @@ static void unlink_end(struct usp_end *end)
     end->next = end->prev = NULL;
 }
 
+/* An end of another worker than the channel's home. If it is the first of all, the channel moves there; else it
+   belongs to more than one from now on. The lock is held. */
+static void settle(struct usp_channel *channel, unsigned worker)
+{
+    bool first = channel->n_refs == 2 && !channel->far;
+    if (first && atomic_load(&channel->bias) == usp_worker_index() + 1) {
+        channel->home = (uint16_t)worker;
+        atomic_store(&channel->bias, usp_bias_of(worker)); /* that worker does not run yet */
+        if (usp_bias_of(worker))
+            return;
+    }
+    usp_unbias(channel);
+    if (first)
+        channel->home = (uint16_t)worker;
+    else
+        channel->far = 1;
+}
+
 struct usp_end *usp_end_new(struct usp_channel *channel, enum usp_side side, struct usp_task *task,
                             unsigned worker)
 {
@@ -48,10 +66,8 @@ struct usp_end *usp_end_new(struct usp_channel *channel, enum usp_side side, str
         end->retired = 1;
     else
         channel->n_ends[side]++;
-    if (channel->n_refs == 2 && !channel->far)
-        channel->home = (uint16_t)worker;
-    else if (channel->home != worker)
-        channel->far = 1;
+    if (worker != channel->home)
+        settle(channel, worker);
     usp_unlock(channel);
     if (task)
         link_end(end, task);
@@ -63,7 +79,7 @@ void usp_end_adopt(struct usp_end *end, struct usp_task *task)
     usp_arena_set_owner(end, task->worker);
     usp_lock(end->channel);
     if (end->channel->home != task->worker)
-        end->channel->far = 1;
+        settle(end->channel, task->worker);
     usp_unlock(end->channel);
     link_end(end, task);
 }

@@ -86,6 +86,14 @@ __attribute__((noinline)) static void enter_first(void *x, enum usp_side side, v
     generally(x, value, site);
 }
 
+static inline void unlock(struct usp_channel *channel, bool biased)
+{
+    if (__builtin_expect(biased, 1))
+        usp_unlock_biased(channel);
+    else
+        atomic_store_explicit(&channel->lock, 0, memory_order_release);
+}
+
 /* Nothing below but the last statement of a path calls a function, so that the path on which the partner
    waits saves no register. */
 static inline __attribute__((always_inline)) void fast(void *x, enum usp_side side, void *value,
@@ -97,10 +105,11 @@ static inline __attribute__((always_inline)) void fast(void *x, enum usp_side si
     if (__builtin_expect(!good(end, side), 0))
         return bad_end(x, side, site);
     struct usp_channel *channel = end->channel;
-    if (__builtin_expect(!usp_try_lock(channel), 0))
+    bool biased = usp_lock_biased(channel);
+    if (__builtin_expect(!biased, 0) && !usp_try_lock(channel))
         return generally(end, value, site);
     if (__builtin_expect(channel->slow | end->retired, 0)) {
-        usp_unlock(channel);
+        unlock(channel, biased);
         return generally(end, value, site);
     }
     struct usp_offer *offer;
@@ -110,7 +119,7 @@ static inline __attribute__((always_inline)) void fast(void *x, enum usp_side si
         usp_unlink_head(queue, offer);
         if (!usp_claim(offer))
             continue;
-        usp_unlock(channel);
+        unlock(channel, biased);
         if (__builtin_expect(task->worker != usp_sched.worker, 0))
             return finish_far(end, value, site, offer);
         size_t size = channel->size;
@@ -144,13 +153,13 @@ static inline __attribute__((always_inline)) void fast(void *x, enum usp_side si
         self->site = site;
         usp_task_open(self);
         usp_enqueue(offer, side);
-        usp_unlock(channel);
+        unlock(channel, biased);
         struct usp_fibre *next = usp_pick();
         usp_sched.current = next;
         return usp_park_tail(&fibre->sp, next->sp);
     }
 #endif
-    usp_unlock(channel);
+    unlock(channel, biased);
     generally(end, value, site);
 }
 

@@ -247,8 +247,10 @@ bool usp_claim_to_kill(struct usp_task *task)
         return false;
     if (wait->n != 1 || !offer->single)
         return usp_task_claim(task, usp_worker_index(), USP_INDEX_KILL);
-    usp_lock(offer->channel); /* single offers are claimed under the lock */
+    usp_lock(offer->channel); /* single offers are claimed under the lock, and by whoever finds them */
     bool claimed = usp_task_claim(task, usp_worker_index(), USP_INDEX_KILL);
+    if (claimed && offer->queued)
+        usp_unlink(offer);
     usp_unlock(offer->channel);
     return claimed;
 }

@@ -67,11 +67,33 @@ static void rebuild_queues(struct usp_channel *channel, unsigned dead)
     }
 }
 
+/* A channel that was biased to the dead one, or whose bias it was about to take away. */
+static void seize_bias(struct usp_channel *channel, unsigned dead)
+{
+    uint32_t bias = atomic_load(&channel->bias), inside = 1;
+    if (bias == 0)
+        return;
+    if (bias == (USP_REVOKING | (dead + 1))) {
+        usp_bias_wait(channel);
+        return;
+    }
+    if (channel->home != dead)
+        return;
+    /* nobody else gets in before the bias is gone: whoever revokes it waits for `inside` */
+    if (atomic_load(&channel->inside))
+        rebuild_queues(channel, dead);
+    atomic_compare_exchange_strong(&channel->inside, &inside, 0);
+    if (!(bias & USP_REVOKING))
+        atomic_compare_exchange_strong(&channel->bias, &bias, 0);
+}
+
 static void seize_lock(void *block, unsigned owner, void *arg)
 {
     (void)owner;
     struct usp_channel *channel = block;
     unsigned dead = *(unsigned *)arg;
+    if (channel->magic == USP_CHANNEL_MAGIC)
+        seize_bias(channel, dead);
     uint32_t held = dead + 1;
     if (channel->magic != USP_CHANNEL_MAGIC ||
         !atomic_compare_exchange_strong(&channel->lock, &held, usp_worker_index() + 1))
@@ -107,8 +129,9 @@ static void withdraw_offers(void *block, unsigned owner, void *arg)
     struct usp_channel *channel = block;
     unsigned dead = ((struct burial *)arg)->dead;
     if (channel->magic != USP_CHANNEL_MAGIC ||
-        (!channel->waiting[0].head && !channel->waiting[1].head))
-        return;
+        (!channel->waiting[0].head && !channel->waiting[1].head) ||
+        (atomic_load(&channel->bias) && channel->home != dead))
+        return; /* what is biased has ends of one live worker only */
     usp_lock(channel);
     for (int side = 0; side < 2; side++) {
         struct usp_offer *offer = channel->waiting[side].head, *next;
@@ -159,6 +182,7 @@ static void retry(struct usp_task *task)
 
 void usp_channels_init(void)
 {
+    usp_bias_init();
     usp_transfer_init();
     usp_fast_init();
     usp_worker_hooks.seize = seize;

@@ -115,6 +115,8 @@ PROCESS(connection, VAL(struct client *, client), IN(bool, open), OUT(bool, serv
 
     char path[256] = "", page[512];
     bool get = sscanf(request, "GET %255s", path) == 1;
+    if (!get)
+        strcpy(path, "not a request that I know");
     for (char *p = path; *p; p++)
         if (strchr("<>&\"", *p))
             *p = '?';
@@ -244,6 +246,7 @@ int main(int argc, char **argv)
     bool serve = demo_word(&argc, argv, "--port");
     demo_word(&argc, argv, "--self-test");
     demo_args(argc, argv, serve ? 1 : 2, help);
+    signal(SIGPIPE, SIG_IGN); /* who writes to a client that has gone is told so by an error */
 
     CHAN(int) ready = CHANNEL(int), total = CHANNEL(int);
     CHAN(bool) stop = CHANNEL(bool);

@@ -140,6 +140,7 @@ static void in_foreign_child(void)
 /* In a new worker: handles and values are the parent's. */
 static void adopted(void)
 {
+    usp_bias_init();
     main_fibre = NULL;
     waiting_for_all = false;
 }

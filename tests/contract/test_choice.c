@@ -1,0 +1,430 @@
+/* Choice in one process: the guards, priority and fairness, arrays of guards, codes, and what is left behind. */
+#include <fcntl.h>
+#include <signal.h>
+#include <time.h>
+
+#include "tests/contract/contract.h"
+
+/* ---- each guard ---- */
+
+TEST(a_read_and_a_write_guard_are_taken_when_they_are_ready)
+{
+    CHAN(int) c = CHANNEL(int, .capacity = 1), d = CHANNEL(int, .capacity = 1);
+    IN_END(int) in = IN_OF(c);
+    OUT_END(int) into_c = OUT_OF(c), out = OUT_OF(d);
+    IN_END(int) from_d = IN_OF(d);
+    int x = 0;
+    WRITE(out, 1);
+    WRITE(into_c, 7);
+    ck_assert_int_eq(ALT(ON_READ(in, &x), ON_WRITE(out, 2)), 0);
+    ck_assert_int_eq(x, 7);
+    ck_assert_int_eq(READ(from_d), 1);
+    ck_assert_int_eq(ALT(ON_READ(in, &x), ON_WRITE(out, 3)), 1);
+    ck_assert_int_eq(READ(from_d), 3);
+    ck_assert_int_eq(x, 7);
+}
+
+TEST(a_timeout_guard_is_taken_after_its_time_and_the_shortest_first)
+{
+    CHAN(int) c = CHANNEL(int);
+    IN_END(int) in = IN_OF(c);
+    OUT_END(int) out = OUT_OF(c);
+    int x;
+    double begin = uvcsp_now();
+    ck_assert_int_eq(ALT(ON_READ(in, &x), ON_TIMEOUT(30), ON_TIMEOUT(0.02), ON_TIMEOUT(40)), 2);
+    ck_assert(uvcsp_now() - begin >= 0.02);
+    ck_assert(uvcsp_now() - begin < 10);
+    ck_assert_int_eq(ALT(ON_READ(in, &x), ON_TIMEOUT(0)), 1);
+    ck_assert_int_eq(ALT(ON_READ(in, &x), ON_TIMEOUT(-1)), 1);
+    ck_assert_int_eq(ALT(ON_TIMEOUT(0.001)), 0);
+    (void)out;
+}
+
+/* In PyCSP both worked once. */
+TEST(the_same_skip_and_timeout_guards_work_again_and_again)
+{
+    CHAN(int) c = CHANNEL(int);
+    IN_END(int) in = IN_OF(c);
+    OUT_END(int) out = OUT_OF(c);
+    int x;
+    uvcsp_guard skip[] = {ON_READ(in, &x), ON_SKIP}, timeout[] = {ON_READ(in, &x), ON_TIMEOUT(0.002)};
+    for (int i = 0; i < 10; i++) {
+        ck_assert_int_eq(uvcsp_alt(skip, 2, UVCSP_PRI), 1);
+        ck_assert_int_eq(uvcsp_alt(skip, 2, UVCSP_FAIR), 1);
+        double begin = uvcsp_now();
+        ck_assert_int_eq(uvcsp_alt(timeout, 2, UVCSP_FAIR), 1);
+        ck_assert(uvcsp_now() - begin >= 0.002);
+    }
+    (void)out;
+}
+
+TEST(a_descriptor_guard_is_taken_when_it_can_be_read_or_written)
+{
+    int fds[2];
+    char byte;
+    ck_assert_int_eq(pipe(fds), 0);
+    ck_assert_int_eq(ALT(ON_FD(fds[0], UV_READABLE), ON_TIMEOUT(0.005)), 1);
+    ck_assert_int_eq(ALT(ON_FD(fds[0], UV_READABLE), ON_FD(fds[1], UV_WRITABLE)), 1);
+    ck_assert_int_eq(write(fds[1], "x", 1), 1);
+    ck_assert_int_eq(ALT(ON_FD(fds[0], UV_READABLE), ON_TIMEOUT(30)), 0);
+    ck_assert_int_eq(read(fds[0], &byte, 1), 1);
+    ck_assert_int_eq(ALT(ON_FD(fds[0], UV_READABLE), ON_SKIP), 1);
+    close(fds[1]);
+    ck_assert_int_eq(ALT(ON_FD(fds[0], UV_READABLE), ON_TIMEOUT(30)), 0); /* hung up */
+    close(fds[0]);
+    uvcsp_guard closed = ON_FD(fds[0], UV_READABLE);
+    ck_assert_int_eq(uvcsp_alt(&closed, 1, UVCSP_FAIR), -EBADF);
+}
+
+PROCESS(writes_a_byte, IN(int, go), VAL(int, fd))
+{
+    (void)READ(go);
+    MUST(write(fd, "x", 1) == 1);
+}
+
+TEST(a_process_that_waits_for_a_descriptor_is_woken_by_it)
+{
+    int fds[2];
+    ck_assert_int_eq(pipe(fds), 0);
+    CHAN(int) go = CHANNEL(int), never = CHANNEL(int);
+    OUT_END(int) start = OUT_OF(go), held = OUT_OF(never);
+    IN_END(int) in = IN_OF(never);
+    uvcsp_handle *writer = GO(writes_a_byte(go, fds[1]));
+    int x;
+    WRITE(start, 1);
+    ck_assert_int_eq(ALT(ON_READ(in, &x), ON_FD(fds[0], UV_READABLE)), 1);
+    ck_assert_int_eq(uvcsp_join(writer, -1), UVCSP_OK);
+    close(fds[0]);
+    close(fds[1]);
+    (void)held;
+}
+
+TEST(a_signal_guard_is_taken_once_for_each_signal)
+{
+    ck_assert_int_eq(ALT(ON_SIGNAL(SIGUSR1), ON_TIMEOUT(0)), 1); /* from here on it is watched */
+    for (int i = 0; i < 3; i++) {
+        raise(SIGUSR1);
+        ck_assert_int_eq(ALT(ON_SIGNAL(SIGUSR1), ON_TIMEOUT(30)), 0);
+        ck_assert_int_eq(ALT(ON_SIGNAL(SIGUSR1), ON_TIMEOUT(0.002)), 1);
+    }
+}
+
+PROCESS(reads_one, IN(int, in))
+{
+    (void)READ(in);
+}
+
+TEST(an_ended_guard_is_taken_when_the_process_has_ended_and_stays_ready, .times = 2)
+{
+    CHAN(int) c = CHANNEL(int);
+    OUT_END(int) out = OUT_OF(c);
+    uvcsp_handle *handle = _i ? SPAWN(reads_one(c)) : GO(reads_one(c));
+    ck_assert_int_eq(ALT(ON_ENDED(handle), ON_TIMEOUT(0.005)), 1);
+    WRITE(out, 1);
+    ck_assert_int_eq(ALT(ON_ENDED(handle), ON_TIMEOUT(30)), 0);
+    ck_assert_int_eq(ALT(ON_ENDED(handle), ON_TIMEOUT(30)), 0);
+}
+
+TEST(when_switches_a_guard_off_and_the_others_keep_their_index)
+{
+    CHAN(int) c = CHANNEL(int, .capacity = 1);
+    IN_END(int) in = IN_OF(c);
+    OUT_END(int) out = OUT_OF(c);
+    int x = 0;
+    for (int on = 0; on < 2; on++) {
+        WRITE(out, on);
+        ck_assert_int_eq(PRI_ALT(WHEN(on, ON_READ(in, &x)), WHEN(!on, ON_SKIP), ON_TIMEOUT(9)), on ? 0 : 1);
+        if (!on)
+            (void)READ(in);
+    }
+    ck_assert_int_eq(x, 1);
+    ck_assert_int_eq(ALT(WHEN(false, ON_SKIP), ON_TIMEOUT(0.001), WHEN(false, ON_TIMEOUT(0))), 1);
+    uvcsp_guard off[] = {WHEN(false, ON_READ(in, &x)), WHEN(true, WHEN(false, ON_SKIP))};
+    ck_assert_int_eq(uvcsp_alt(off, 2, UVCSP_FAIR), -EINVAL);
+}
+
+/* ---- priority and fairness ---- */
+
+enum { MOST = 65 };
+static IN_END(int) ins[MOST];
+static OUT_END(int) outs[MOST];
+
+/* Channels that always have a message. */
+static void fill_channels(int n)
+{
+    for (int i = 0; i < n; i++) {
+        CHAN(int) c = CHANNEL(int, .capacity = 1);
+        ins[i] = IN_OF(c);
+        outs[i] = OUT_OF(c);
+        WRITE(outs[i], i);
+    }
+}
+
+TEST(a_pri_choice_takes_the_first_that_is_ready_every_time)
+{
+    fill_channels(3);
+    int x;
+    for (int i = 0; i < 20; i++) {
+        int k = PRI_ALT(ON_READ(ins[0], &x), ON_READ(ins[1], &x), ON_READ(ins[2], &x), ON_SKIP);
+        ck_assert_int_eq(k, i % 2);
+        if (k == 1) {
+            WRITE(outs[0], 0);
+            WRITE(outs[1], 1);
+        }
+    }
+    ck_assert_int_eq(PRI_ALT(ON_SKIP, ON_READ(ins[0], &x)), 0);
+    ck_assert_int_eq(PRI_ALT(ON_TIMEOUT(0), ON_READ(ins[0], &x)), 0);
+}
+
+/* Takes one of n, puts the message back, and checks that none was passed over n times. */
+struct fairness {
+    int waited[MOST + 1];
+};
+
+static void took(struct fairness *f, int n, int k)
+{
+    ck_assert_int_ge(k, 0);
+    for (int i = 0; i < n; i++)
+        if (++f->waited[i] > n && i != k)
+            ck_abort_msg("guard %d of %d was ready and was not taken for %d rounds", i, n, f->waited[i]);
+    f->waited[k] = 0;
+}
+
+TEST(a_guard_that_stays_ready_is_taken_within_n_rounds)
+{
+    static const int sizes[] = {1, 2, 3, 8, 64};
+    fill_channels(64);
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        struct fairness f = {0};
+        int n = sizes[s], x;
+        uvcsp_guard guards[64];
+        for (int i = 0; i < n; i++)
+            guards[i] = ON_READ(ins[i], &x);
+        for (int round = 0; round < 5 * n; round++) {
+            int k = uvcsp_alt(guards, (size_t)n, UVCSP_FAIR);
+            took(&f, n, k);
+            ck_assert_int_eq(x, k);
+            WRITE(outs[k], k);
+        }
+    }
+}
+
+/* PyCSP's arbitrary choice never took a ready input beside a skip guard. */
+TEST(beside_a_skip_guard_the_others_are_taken_as_well, .times = 3)
+{
+    fill_channels(2);
+    struct fairness f = {0};
+    for (int round = 0; round < 30; round++) {
+        int x, k = _i == 0   ? ALT(ON_SKIP, ON_READ(ins[0], &x), ON_READ(ins[1], &x))
+                   : _i == 1 ? ALT(ON_READ(ins[0], &x), ON_SKIP, ON_READ(ins[1], &x))
+                             : ALT(ON_READ(ins[0], &x), ON_READ(ins[1], &x), ON_SKIP);
+        took(&f, 3, k);
+        if (k != _i)
+            WRITE(outs[x], x);
+    }
+}
+
+static int take_first(int n, bool other_site)
+{
+    int x, k;
+    if (n == 2)
+        k = other_site ? ALT(ON_READ(ins[0], &x), ON_READ(ins[1], &x))
+                       : ALT(ON_READ(ins[0], &x), ON_READ(ins[1], &x));
+    else
+        k = ALT(ON_READ(ins[0], &x), ON_READ(ins[1], &x), ON_READ(ins[2], &x));
+    WRITE(outs[k], k);
+    return k;
+}
+
+/* Two choices of one process over the same ends: what the one takes must not lead the other astray. */
+TEST(two_choices_in_turn_are_fair_each, .times = 4)
+{
+    fill_channels(3);
+    struct fairness first = {0}, second = {0};
+    int n = _i % 2 ? 3 : 2;
+    for (int round = 0; round < 60; round++) {
+        took(&first, 2, take_first(2, false));
+        took(&second, n, take_first(n, true));
+        if (_i / 2)
+            took(&second, n, take_first(n, true));
+    }
+}
+
+TEST(many_choices_in_turn_are_fair_each)
+{
+    fill_channels(MOST);
+    struct fairness f[8] = {0};
+    uvcsp_guard guards[8][4];
+    int x;
+    for (int a = 0; a < 8; a++)
+        for (int i = 0; i < 4; i++)
+            guards[a][i] = ON_READ(ins[i == 0 ? 0 : a * 4 + i], &x);
+    for (int round = 0; round < 200; round++)
+        for (int a = 0; a < 8; a++) {
+            int k = uvcsp_alt(guards[a], 4, UVCSP_FAIR);
+            took(&f[a], 4, k);
+            WRITE(outs[x], x);
+        }
+}
+
+TEST(write_guards_are_taken_in_turn_as_well)
+{
+    fill_channels(2);
+    (void)READ(ins[0]);
+    (void)READ(ins[1]);
+    struct fairness f = {0};
+    for (int round = 0; round < 20; round++) {
+        int k = ALT(ON_WRITE(outs[0], round), ON_WRITE(outs[1], round));
+        took(&f, 2, k);
+        ck_assert_int_eq(READ(ins[k]), round);
+    }
+}
+
+/* ---- arrays, codes, bad guards ---- */
+
+TEST(a_choice_of_no_guards_is_refused_with_a_line)
+{
+    uvcsp_guard none[1], bad = {.kind = 77, .on = true}, null = {.kind = UVCSP_GUARD_READ, .on = true};
+    house_capture(2);
+    int codes[] = {uvcsp_alt(none, 0, UVCSP_FAIR), uvcsp_alt(NULL, 0, UVCSP_PRI), uvcsp_alt(&bad, 1, UVCSP_FAIR),
+                   uvcsp_alt(&null, 1, UVCSP_FAIR)};
+    char *said = house_captured();
+    for (size_t i = 0; i < 4; i++)
+        ck_assert_int_eq(codes[i], -EINVAL);
+    ck_assert_contains(said, "none of them switched on");
+    ck_assert_contains(said, "no known kind");
+    ck_assert_contains(said, "NULL");
+    free(said);
+}
+
+TEST(a_choice_of_ten_thousand_guards_takes_the_one_that_is_ready)
+{
+    enum { N = 10000 };
+    uvcsp_guard *guards = calloc(N + 1, sizeof *guards);
+    CHAN(int) c = CHANNEL(int, .capacity = 1);
+    OUT_END(int) out = OUT_OF(c);
+    int x = 0;
+    for (int i = 0; i < N; i++) {
+        CHAN(int) quiet = CHANNEL(int);
+        guards[i] = ON_READ(IN_OF(quiet), &x);
+        (void)OUT_OF(quiet);
+    }
+    guards[9999] = ON_READ(IN_OF(c), &x);
+    guards[N] = ON_TIMEOUT(0.002);
+    for (int i = 1; i <= 3; i++) {
+        ck_assert_int_eq(uvcsp_alt(guards, N + 1, UVCSP_FAIR), N);
+        WRITE(out, i);
+        ck_assert_int_eq(uvcsp_alt(guards, N, i % 2 ? UVCSP_FAIR : UVCSP_PRI), 9999);
+        ck_assert_int_eq(x, i);
+    }
+    free(guards);
+}
+
+PROCESS(poisons, OUT(int, out))
+{
+    POISON(out);
+}
+
+PROCESS(retires, OUT(int, out))
+{
+    (void)out;
+}
+
+/* Met at once, and met while it waits; from this worker and from another. */
+TEST(a_guard_that_has_ended_is_told_by_code_and_index, .times = 8)
+{
+    bool by_poison = _i % 2, waits = _i / 2 % 2, forked = _i / 4;
+    CHAN(int) c = CHANNEL(int), other = CHANNEL(int);
+    int x;
+    OUT_END(int) held = OUT_OF(other);
+    IN_END(int) quiet = IN_OF(other), in = IN_OF(c);
+    uvcsp_process p = by_poison ? poisons(c) : retires(c);
+    uvcsp_guard guards[] = {ON_TIMEOUT(30), ON_READ(quiet, &x), ON_READ(in, &x)};
+    if (waits)
+        ck_assert_ptr_nonnull(forked ? SPAWN(p) : GO(p));
+    else
+        ck_assert_int_eq(forked ? PAR(p) : CO(p), 0);
+    int expected = by_poison ? -UVCSP_POISONED : -UVCSP_RETIRED;
+    ck_assert_int_eq(uvcsp_alt(guards, 3, UVCSP_FAIR), expected);
+    ck_assert_int_eq(uvcsp_alt_failed(), 2);
+    ck_assert_int_eq(uvcsp_alt(guards, 3, UVCSP_PRI), expected);
+    ck_assert_int_eq(uvcsp_alt_failed(), 2);
+    guards[2].on = false;
+    guards[0].seconds = 0;
+    ck_assert_int_eq(uvcsp_alt(guards, 3, UVCSP_FAIR), 0);
+    ck_assert_int_eq(uvcsp_alt_failed(), -1);
+    (void)held;
+}
+
+/* ---- nothing is left behind ---- */
+
+static double cpu_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+PROCESS(answers, IN(int, in), OUT(int, out))
+{
+    for (;;)
+        WRITE(out, READ(in));
+}
+
+static double time_of_round_trips(OUT_END(int) out, IN_END(int) in, int n)
+{
+    double begin = cpu_seconds();
+    for (int i = 0; i < n; i++) {
+        WRITE(out, i);
+        ck_assert_int_eq(READ(in), i);
+    }
+    return cpu_seconds() - begin;
+}
+
+PROCESS(chooses_and_loses, IN(int, quiet), OUT(int, unheard), IN(int, busy), VAL(int, n))
+{
+    int x;
+    for (int i = 0; i < n; i++)
+        MUST(ALT(ON_READ(quiet, &x), ON_WRITE(unheard, 1), ON_READ(busy, &x)) == 2);
+}
+
+PROCESS(keeps_busy, OUT(int, busy), VAL(int, n))
+{
+    for (int i = 0; i < n; i++)
+        WRITE(busy, i);
+}
+
+/* PyCSP's next communication took 72 ms after two thousand. The channels on which a million offers were made
+   and lost are as good as new: nobody waits there, and a communication takes what it took before. */
+TEST(a_million_choices_leave_nothing_behind, .seconds = 60)
+{
+    int n = house_valgrind() ? 10000 : 1000000;
+    CHAN(int) quiet = CHANNEL(int), unheard = CHANNEL(int), busy = CHANNEL(int);
+    OUT_END(int) out = OUT_OF(quiet);
+    IN_END(int) in = IN_OF(unheard);
+    double before;
+    {
+        CHAN(int) there = CHANNEL(int), back = CHANNEL(int);
+        GO(answers(there, back));
+        OUT_END(int) to = OUT_OF(there);
+        before = time_of_round_trips(to, IN_OF(back), 5000);
+        RETIRE(to);
+    }
+    ck_assert_int_eq(CO(chooses_and_loses(quiet, unheard, busy, n), keeps_busy(busy, n)), 0);
+    int x = 1;
+    ck_assert_int_eq(uvcsp_write_try(out, &x), UVCSP_RETIRED);
+    ck_assert_int_eq(uvcsp_read_try(in, &x), UVCSP_RETIRED);
+    CHAN(int) there = CHANNEL(int), back = CHANNEL(int);
+    GO(answers(there, back));
+    OUT_END(int) to = OUT_OF(there);
+    IN_END(int) from = IN_OF(back);
+    for (int i = 0; i < n / 10; i++)
+        ck_assert_int_eq(ALT(ON_READ(from, &x), ON_TIMEOUT(0)), 1);
+    for (int i = 0; i < 200; i++)
+        ck_assert_int_eq(ALT(ON_READ(from, &x), ON_TIMEOUT(0.0001)), 1);
+    double after = time_of_round_trips(to, from, 5000);
+    RETIRE(to);
+    ck_assert_msg(after < 5 * before + 0.005, "%g s before, %g s afterwards", before, after);
+}
+
+SUITE("choice", .after = uvcsp_shutdown)
