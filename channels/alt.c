@@ -138,9 +138,18 @@ static int check(struct choice *choice)
 /* ---- fairness ---- */
 
 /* A choice goes on behind the guard that it took the last time. Where it stood is kept in the first end of
-   its guards, with a key for the set of guards, since a process may use one end in several choices;
-   a choice that finds another's mark there starts anywhere. */
-static uint32_t key_of(const struct choice *choice, const struct usp_end *first)
+   its guards, with a key for the set of guards, since a process may use one end in several choices. The mark
+   of a choice that another displaces from there goes to a table of the worker, where it is found again
+   unless more than MARKS others of its row have been marked since; then the choice starts anywhere. */
+#define MARKS 8
+#define MARK_ROWS 256
+
+struct mark {
+    uint32_t key, next;
+};
+static struct mark marks[MARK_ROWS][MARKS];
+
+static uint32_t key_of(const struct choice *choice, const void *first)
 {
     const void *last = choice->guards[choice->n - 1].subject;
     uint64_t x = (uintptr_t)choice->site * 31 + (uintptr_t)first * 17 + (uintptr_t)last + choice->n;
@@ -148,40 +157,71 @@ static uint32_t key_of(const struct choice *choice, const struct usp_end *first)
     return (uint32_t)(x >> 32) | 1;
 }
 
+static struct mark *row_of(uint32_t key)
+{
+    return marks[(key >> 1) % MARK_ROWS];
+}
+
+/* The newest of a row stands first. */
+static void put_mark(uint32_t key, uint32_t next)
+{
+    struct mark *row = row_of(key);
+    int i = 0;
+    while (i < MARKS - 1 && row[i].key != key && row[i].key != 0)
+        i++;
+    memmove(row + 1, row, (size_t)i * sizeof *row);
+    row[0] = (struct mark){key, next};
+}
+
+static uint32_t find_mark(uint32_t key)
+{
+    static uint32_t anywhere;
+    const struct mark *row = row_of(key);
+    for (int i = 0; i < MARKS && row[i].key != 0; i++)
+        if (row[i].key == key)
+            return row[i].next;
+    if (row[MARKS - 1].key == 0)
+        return 0;
+    anywhere = anywhere * 1664525u + 1013904223u;
+    return anywhere >> 8;
+}
+
 static struct usp_end *first_end(const struct choice *choice)
 {
-    for (size_t i = 0; i < choice->n; i++)
-        if (is_channel(&choice->guards[i]) && choice->guards[i].subject &&
-            ((struct usp_end *)choice->guards[i].subject)->magic == USP_END_MAGIC)
-            return choice->guards[i].subject;
+    for (size_t i = 0; i < choice->n; i++) {
+        struct usp_end *end = choice->guards[i].subject;
+        if (is_channel(&choice->guards[i]) && end && usp_arena_holds(end, sizeof *end) &&
+            end->magic == USP_END_MAGIC)
+            return end;
+    }
     return NULL;
 }
 
-static void find_start(struct choice *choice, struct usp_end *first)
+static void find_start(struct choice *choice, const struct usp_end *first)
 {
     choice->start = 0;
     if (choice->mode == UVCSP_PRI || choice->n < 2)
         return;
-    if (!first) {
-        choice->start = (size_t)usp_current()->fair % choice->n;
-    } else if (first->fair_key == key_of(choice, first)) {
-        choice->start = first->fair_next % choice->n;
-    } else if (first->fair_key != 0) {
-        first->fair_next = first->fair_next * 1664525u + 1013904223u;
-        choice->start = (first->fair_next >> 8) % choice->n;
-    }
+    uint32_t key = key_of(choice, first ? (const void *)first : usp_current());
+    uint32_t next = first && first->fair_key == key ? first->fair_next : find_mark(key);
+    choice->start = next % choice->n;
 }
 
 static void remember(const struct choice *choice, struct usp_end *first, size_t taken)
 {
     if (choice->mode == UVCSP_PRI || choice->n < 2)
         return;
-    if (first) {
-        first->fair_key = key_of(choice, first);
-        first->fair_next = (uint32_t)(taken + 1);
-    } else {
-        usp_current()->fair = (int)(taken + 1);
+    uint32_t key = key_of(choice, first ? (const void *)first : usp_current());
+    if (!first) {
+        put_mark(key, (uint32_t)taken + 1);
+        return;
     }
+    if (first->fair_key != key) {
+        if (first->fair_key != 0)
+            put_mark(first->fair_key, first->fair_next);
+        first->fair_key = key;
+    }
+    first->fair_next = (uint32_t)taken + 1;
 }
 
 /* ---- look ---- */
@@ -558,6 +598,12 @@ static long offer_and_park(struct choice *choice, struct usp_task *self)
     return result;
 }
 
+static bool guards_nothing(const uvcsp_guard *guard)
+{
+    return guard->kind == UVCSP_GUARD_SKIP ||
+           (guard->kind == UVCSP_GUARD_TIMEOUT && guard->seconds <= 0);
+}
+
 static long choose(struct choice *choice)
 {
     usp_current()->failed = -1;
@@ -578,9 +624,11 @@ static long choose(struct choice *choice)
         }
         if (result == USP_RETRY)
             continue;
-        if (result >= 0)
+        if (result >= 0) {
             remember(choice, first, (size_t)result);
-        else if (result == -UVCSP_POISONED || result == -UVCSP_RETIRED)
+            if (guards_nothing(&choice->guards[result]))
+                usp_let_others_run();
+        } else if (result == -UVCSP_POISONED || result == -UVCSP_RETIRED)
             fibre->failed = (int)choice->ended;
         return result;
     }

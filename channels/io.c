@@ -184,6 +184,7 @@ static int transact_bytes(struct usp_end *end, void *value, const struct usp_byt
                 return USP_KILLED;
             if (seconds != 0)
                 usp_fatal("%s: a callback of the loop must not wait; use the _try forms", site);
+            usp_let_others_run();
             return none;
         }
         double left = seconds;
@@ -237,6 +238,12 @@ void usp_end_process(int outcome, struct usp_channel *channel)
         usp_fatal("a callback of the loop met the end of a channel; use the _try forms");
     fibre->unwind(fibre->process, outcome, cause);
     __builtin_unreachable();
+}
+
+void usp_let_others_run(void)
+{
+    if (usp_current()->task)
+        usp_yield();
 }
 
 bool usp_claim_to_kill(struct usp_task *task)

@@ -28,6 +28,9 @@ void usp_take_over(struct usp_end *end, void *value);
    takes in the message. `armed`: the error by which arming a timer had failed, or 0. */
 int usp_after_wait(struct usp_task *self, struct usp_offer *offer, int armed);
 
+/* After an attempt that found nothing: who polls in a loop must not keep those from running that it polls for. */
+void usp_let_others_run(void);
+
 /* Sets what the fast READ and WRITE do after an unusual wake-up. */
 void usp_fast_init(void);
 

@@ -113,6 +113,7 @@ TEST(a_crowd_of_choices_and_plain_forms_loses_and_doubles_nothing, .times = 2 * 
                                       mixes(c, 3, c, 3, sums, (unsigned)(i + 100 + _i))));
     ck_assert_int_eq(failed, 0);
     ck_assert_int_ge(sums->communications, CROWD_TOTAL);
+    ck_assert_int_eq(sums->read, sums->written);
 }
 
 /* ---- one channel more than once in a choice ---- */
@@ -213,8 +214,16 @@ TEST(one_that_holds_both_ends_in_a_choice_serves_the_others_on_both_sides, .time
 
 /* ---- losers, between workers ---- */
 
-PROCESS(chooses_of_two, IN(int, a), IN(int, b), VAL(int, n), OUT(long, sum))
+PROCESS(gives_and_stays, OUT(int, out), VAL(int, n), IN(int, all_done))
 {
+    for (int i = 0; i < n; i++)
+        WRITE(out, i);
+    (void)READ(all_done); /* retired by then: this is how it ends, and not before */
+}
+
+PROCESS(chooses_of_two, IN(int, a), IN(int, b), VAL(int, n), OUT(long, sum), OUT(int, done))
+{
+    (void)done;
     long total = 0;
     for (int i = 0; i < n; i++) {
         int x;
@@ -228,9 +237,10 @@ TEST(offers_that_lose_between_workers_take_nothing_with_them, .times = 2)
 {
     CHAN(int) a = CHANNEL(int, .carrier = carriers[_i]), b = CHANNEL(int, .carrier = carriers[_i]);
     CHAN(long) sum = CHANNEL(long, .capacity = 2);
+    CHAN(int) done = CHANNEL(int);
     IN_END(long) in = IN_OF(sum);
-    ck_assert_int_eq(PAR(gives(a, 1000), gives(b, 1000), chooses_of_two(a, b, 1000, sum),
-                         chooses_of_two(a, b, 1000, sum)),
+    ck_assert_int_eq(PAR(gives_and_stays(a, 1000, done), gives_and_stays(b, 1000, done),
+                         chooses_of_two(a, b, 1000, sum, done), chooses_of_two(a, b, 1000, sum, done)),
                      0);
     long total = READ(in);
     total += READ(in);
