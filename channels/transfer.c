@@ -75,10 +75,18 @@ static int send_data(struct usp_offer *reader, const struct usp_bytes *bytes)
     return rc;
 }
 
+/* A worker that is awake looks at its mailbox sooner than at its links. */
+static bool looks_by_itself(const struct usp_offer *reader, const struct usp_bytes *bytes)
+{
+    return bytes->length <= USP_SMALL &&
+           !atomic_load_explicit(&usp_worker_of(reader->task->worker)->sleeping, memory_order_relaxed);
+}
+
 static int deliver_far(struct usp_channel *channel, struct usp_offer *reader,
                        const struct usp_bytes *bytes)
 {
-    if (channel->carrier == UVCSP_SHARED && leave_in_arena(reader, bytes))
+    if ((channel->carrier == UVCSP_SHARED || looks_by_itself(reader, bytes)) &&
+        leave_in_arena(reader, bytes))
         return 0;
     int rc = send_data(reader, bytes);
     if (rc == 0 || rc == USP_RETRY)

@@ -12,6 +12,8 @@
 #include "runtime/report.h"
 #include "runtime/worker.h"
 
+const char uvcsp_root = 1;
+
 static const struct uvcsp_param no_params[] = {{UVCSP_PARAM_END, 0, 0}};
 static const struct uvcsp_kind main_kind = {"main", "main", NULL, 0, no_params};
 static struct usp_process main_process;

@@ -36,7 +36,7 @@ static struct {
     struct usp_fibre *caller;
 } errand;
 
-static uint64_t ticks(void)
+uint64_t usp_ticks(void)
 {
 #if defined(__x86_64__)
     return __builtin_ia32_rdtsc();
@@ -215,7 +215,7 @@ void usp_on_loop_stack(void (*fn)(void *), void *arg)
 
 void usp_poll(void)
 {
-    usp_sched.polled = ticks();
+    usp_sched.polled = usp_ticks();
     uv_run(&loop, UV_RUN_NOWAIT);
 }
 
@@ -238,16 +238,19 @@ void usp_loop_for_ever(void)
         if (usp_sched_hooks.drain)
             usp_sched_hooks.drain();
         if (usp_sched.head) {
-            if (ticks() - usp_sched.polled > POLL_TICKS)
+            if (usp_ticks() - usp_sched.polled > POLL_TICKS)
                 usp_poll();
         } else {
             if (usp_sched_hooks.finished)
                 usp_sched_hooks.finished();
-            if (!usp_sched_hooks.fall_asleep || usp_sched_hooks.fall_asleep())
+            if (usp_sched_hooks.linger && usp_sched_hooks.linger())
+                continue;
+            if (!usp_sched_hooks.fall_asleep || usp_sched_hooks.fall_asleep()) {
                 uv_run(&loop, UV_RUN_ONCE);
+                usp_sched.polled = usp_ticks();
+            }
             if (usp_sched_hooks.wake_up)
                 usp_sched_hooks.wake_up();
-            usp_sched.polled = ticks();
         }
         if (usp_sched.head) {
             struct usp_fibre *to = usp_pick();

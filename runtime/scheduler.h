@@ -140,10 +140,15 @@ bool usp_sched_is_stuck(void);
 /* What the loop's fibre does for ever; a new worker, which is born on its stack, goes on with it. */
 __attribute__((noreturn)) void usp_loop_for_ever(void);
 
-/* What the floor of workers does in the loop's fibre: empty the mailbox; is there a reason to stay awake;
-   say that it sleeps and look once more; say that it is awake; is there nothing left to do for ever? */
+/* The cycle counter, or what comes nearest to it. */
+uint64_t usp_ticks(void);
+
+/* What the floor of workers does in the loop's fibre: empty the mailbox; wait awake for a moment, is there
+   something now; say that it sleeps and look once more; say that it is awake; is there nothing left to do
+   for ever? */
 struct usp_sched_hooks {
     void (*drain)(void);
+    bool (*linger)(void);
     bool (*fall_asleep)(void);
     void (*wake_up)(void);
     void (*finished)(void); /* called when the queue is empty; ends the worker if it is done */

@@ -140,7 +140,8 @@ int usp_runtime_init(void)
     self->name = "main";
     atomic_store(&self->state, USP_WORKER_RUNNING);
     atomic_store(&usp_shared->n_records, 1);
-    usp_sched_hooks = (struct usp_sched_hooks){drain, fall_asleep, wake_up, usp_worker_finished};
+    usp_sched_hooks = (struct usp_sched_hooks){drain, usp_linger, fall_asleep, wake_up, usp_worker_finished};
+    usp_linger_reset();
     usp_lock_stuck = usp_supervise_stuck;
     return 0;
 }

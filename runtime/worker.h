@@ -131,6 +131,10 @@ extern struct usp_worker_hooks usp_worker_hooks;
 
 /* ---- between the files of this floor ---- */
 
+/* Waits awake, for a moment and only if that has paid lately. Has something become ready? */
+bool usp_linger(void);
+/* In a new worker: it has not tried yet. */
+void usp_linger_reset(void);
 /* Deaths, orphans, graves: from the loop's fibre, when something may have changed. */
 void usp_supervise_look(void);
 /* Is there something that usp_supervise_look() should see? */

@@ -28,6 +28,11 @@ enum uvcsp_status {
 /* "UVCSP_OK", "UVCSP_RETIRED", ... or the text of the errno. Never NULL; not to be freed. */
 UVCSP_API const char *uvcsp_status_name(int status);
 
+/* Every file that includes this refers to the part of the library that starts it, so that a static link
+   takes that part in whatever else the program uses. */
+UVCSP_API extern const char uvcsp_root;
+__attribute__((used)) static const char *const uvcsp_root_ = &uvcsp_root;
+
 #define UVCSP_STR_(x) #x
 #define UVCSP_STR(x) UVCSP_STR_(x)
 #define UVCSP_CAT_(a, b) a##b

@@ -1,0 +1,101 @@
+/* What a worker does before it sleeps: where that has paid lately, it looks for work a little longer.
+
+   To sleep and be woken costs 5 to 15 microseconds on one processor, and 50 and more when another one has
+   to come out of its idle state; what a partner on another processor answers is there within one. But to
+   wait awake is of use only while the partner runs. So each try is judged: it pays if something has become
+   ready before PATIENCE was over. One that does not pay makes the next ones rare (at most one in
+   MOST_SKIPPED), and that wears off only slowly with those that pay: more than about one in ten in vain,
+   and it is given up.
+
+   While it waits the worker gives up its processor in each round. If the partner has to run on the same
+   one, the first round lets it, and the two change over without a system call that would wake anybody;
+   if something else has to, the time that is gone when it comes back says that waiting did not pay. */
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/scheduler.h"
+#include "runtime/worker.h"
+
+/* In ticks of the cycle counter, of which a microsecond has two to four thousand. */
+#define SOON 50000        /* what comes within this time has been worth the wait */
+#define PATIENCE 250000   /* longer than it takes to wake a partner whose processor is idle */
+#define LOSS_SHARE 1000   /* a loss of that many ticks is made up for by sleeping once at once */
+#define MOST_SKIPPED 16384
+#define PAUSES 64         /* looks at the mailbox in a round */
+#define FIRST_SKIPPED 8   /* a worker that lives for a moment does not try */
+
+static struct {
+    bool never;
+    bool yield_first;     /* what came last had come while the processor was given up */
+    unsigned skip;        /* so many times more it sleeps at once */
+    unsigned penalty;     /* what `skip` will be */
+} linger;
+
+void usp_linger_reset(void)
+{
+    const char *text = getenv("UVCSP_SPIN");
+    memset(&linger, 0, sizeof linger);
+    linger.never = text && strcmp(text, "0") == 0;
+    linger.skip = FIRST_SKIPPED;
+}
+
+static bool mail(void)
+{
+    struct usp_worker *self = usp_worker_of(usp_worker_index());
+    for (int i = 0; i < PAUSES; i++) {
+        if (atomic_load_explicit(&self->mailbox, memory_order_relaxed))
+            return true;
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#endif
+    }
+    return false;
+}
+
+static bool others(void)
+{
+    sched_yield();
+    if (!atomic_load_explicit(&usp_worker_of(usp_worker_index())->mailbox, memory_order_relaxed))
+        usp_poll(); /* a frame on a link */
+    usp_sched_hooks.drain();
+    return usp_sched.head != NULL;
+}
+
+static bool wait_awake(uint64_t start)
+{
+    bool yields = linger.yield_first;
+    do {
+        linger.yield_first = yields;
+        if (yields ? others() : mail())
+            return true;
+        yields = !yields;
+    } while (usp_ticks() - start < PATIENCE);
+    return false;
+}
+
+static void judge(bool found, uint64_t taken)
+{
+    if (found && taken < SOON) {
+        linger.penalty -= (linger.penalty + 7) / 8;
+        return;
+    }
+    uint64_t penalty = found && taken < PATIENCE ? linger.penalty + 1
+                                                 : linger.penalty * 4 + taken / LOSS_SHARE;
+    linger.penalty = penalty < MOST_SKIPPED ? (unsigned)penalty : MOST_SKIPPED;
+    linger.skip = linger.penalty;
+}
+
+bool usp_linger(void)
+{
+    if (linger.never || (usp_worker_is_root() && atomic_load(&usp_shared->n_running) == 0))
+        return false;
+    if (linger.skip > 0) {
+        linger.skip--;
+        return false;
+    }
+    uint64_t start = usp_ticks();
+    bool found = wait_awake(start);
+    judge(found, usp_ticks() - start);
+    return found;
+}
