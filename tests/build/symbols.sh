@@ -16,7 +16,7 @@ check() {
 
 cat "$include"/uvcsp.h "$include"/uvcsp/*.h |
     sed 's/__attribute__(([a-z_]*))//; /^#define/d' | tr '\n' ' ' |
-    grep -o 'UVCSP_API [^;{]*;' | sed 's/ *(.*//; s/.*[ *]//' | sort -u >"$dir/headers"
+    grep -o 'UVCSP_API [^;{]*;' | sed 's/ *[(;].*//; s/.*[ *]//' | sort -u >"$dir/headers"
 sed -n 's/^ *\(uvcsp_[a-z_]*\);$/\1/p' "$map" >"$dir/map.order"
 sort "$dir/map.order" >"$dir/map"
 nm -D --defined-only "$shared" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' | sort -u >"$dir/library"
