@@ -229,6 +229,22 @@ int uvcsp_channel_size(void *x)
     return n;
 }
 
+bool usp_describe_wait(const struct usp_task *task, char *text, size_t size)
+{
+    struct usp_wait *wait = (struct usp_wait *)task->room;
+    const struct usp_offer *offers = wait->n > 1 ? wait->table : &wait->first;
+    if (usp_commit_state(atomic_load(&task->commit)) != USP_OPEN || wait->n == 0)
+        return false;
+    size_t n = 0;
+    for (uint32_t i = 0; i < wait->n && i < 4; i++)
+        n += (size_t)snprintf(text + n, n < size ? size - n : 0, "%s%s channel '%s'",
+                              i ? ", or " : "", offers[i].side == USP_READER ? "to read from" : "to write to",
+                              offers[i].channel->name);
+    if (wait->n > 4 && n < size)
+        snprintf(text + n, size - n, ", or %u more", wait->n - 4);
+    return true;
+}
+
 const char *uvcsp_cause(void *x)
 {
     USP_ENTER();

@@ -309,6 +309,9 @@ int usp_end_check(const struct usp_end *end, enum usp_side side, const char *wha
 
 /* ---- the rest of the floor ---- */
 
+/* "to read from channel 'c'", for a task that waits for channels; else false. */
+bool usp_describe_wait(const struct usp_task *task, char *text, size_t size);
+
 /* Ends the calling process by poison or retirement, or because it was killed. */
 __attribute__((noreturn, cold)) void usp_end_process(int outcome, struct usp_channel *channel);
 

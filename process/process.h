@@ -96,6 +96,12 @@ struct usp_process *usp_process_current(void);
 void usp_handle_ended(struct uvcsp_handle *handle, int code);
 void usp_handles_deinit(void);
 
+/* ---- deadlock.c ---- */
+
+/* Says on stderr who waits for what, and ends the program; UVCSP_DEADLOCK=off in the environment has it wait on,
+   abort has it dump core. */
+void usp_deadlock(void);
+
 /* ---- root.c ---- */
 
 bool usp_light_mode(void);

@@ -66,7 +66,9 @@ static void on_stuck(void)
     if (waiting_for_all) { /* light processes that wait for ever do not keep a program from ending */
         waiting_for_all = false;
         usp_ready(main_fibre);
+        return;
     }
+    usp_deadlock();
 }
 
 static int shut_down(void)

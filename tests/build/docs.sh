@@ -1,0 +1,112 @@
+#!/bin/sh
+# docs.sh ROOT ARCHIVE: what the documents print is true. Every ```c block of README.md and docs/guide.md
+# compiles, with each compiler there is, without a warning. A block that includes nothing gets the headers of
+# `prelude` first. A program that is followed by a ```text block is run, as workers and as light processes,
+# and prints that. The manual pages are all installed, and what they say of names exists.
+root=$1 archive=$2
+flags="-std=gnu11 -Wall -Wextra -Werror -I$root/include $(pkg-config --cflags libuv jansson)"
+libs="$archive $(pkg-config --libs libuv jansson) -pthread"
+prelude='stdio.h stdlib.h string.h unistd.h uvcsp.h'
+dir=$(mktemp -d) || exit 99
+trap 'rm -rf "$dir"' EXIT
+n=0
+
+report() {
+    n=$((n + 1))
+    echo "$1 $n - $2"
+    [ "$1" = ok ] || sed 's/^/# /' "$dir/log" | head -20
+}
+
+try() { # try WHAT COMMAND...
+    what=$1
+    shift
+    if "$@" >"$dir/log" 2>&1; then report ok "$what"; else report 'not ok' "$what"; fi
+}
+
+# extract DOCUMENT NAME: $dir/NAME-LINE.c for each block, $dir/NAME-LINE.out for what it prints
+extract() {
+    awk -v base="$dir/$2-" -v prelude="$prelude" '
+        /^```/ && file { close(file); file = ""; next }
+        /^```c$/ {
+            last = base NR
+            file = last ".c"
+            body = ""
+            next_is = "c"
+            printf "" > file
+            print "#line " NR + 1 > file
+            next
+        }
+        /^```text$/ && last { file = last ".out"; last = ""; printf "" > file; next }
+        /^```/ { file = "/dev/null"; last = ""; next }
+        file { print > file; next }
+        NF { if (!/^It prints|^prints|^This prints/) last = "" }
+    ' "$1"
+    for block in "$dir/$2"-*.c; do
+        grep -q '^#include' "$block" && continue
+        { for header in $prelude; do echo "#include <$header>"; done; cat "$block"; } >"$dir/block"
+        mv "$dir/block" "$block"
+    done
+}
+
+prints() { # prints PROGRAM EXPECTED
+    timeout 60 "$1" >"$dir/printed" 2>"$dir/errors" </dev/null
+    diff -u "$2" "$dir/printed" || { cat "$dir/errors"; false; }
+}
+
+# shellcheck disable=SC2086
+build() { # build COMPILER BLOCK: a program if it has a main
+    if grep -q '^int main' "$2"; then
+        $1 $flags -o "${2%.c}" "$2" $libs
+    else
+        $1 $flags -c -o /dev/null "$2"
+    fi
+}
+
+for document in README docs/guide; do
+    name=$(basename $document)
+    extract "$root/$document.md" "$name"
+    for block in $(ls "$dir/$name"-*.c | sort -t- -k2n); do
+        line=$(basename "$block" .c | sed 's/.*-//')
+        for compiler in clang gcc; do
+            command -v $compiler >/dev/null || continue
+            try "$document.md:$line compiles with $compiler" build $compiler "$block"
+        done
+        [ -f "${block%.c}.out" ] || continue
+        try "$document.md:$line prints what it says" prints "${block%.c}" "${block%.c}.out"
+        export UVCSP_PAR=light
+        try "$document.md:$line prints it as light processes too" prints "${block%.c}" "${block%.c}.out"
+        unset UVCSP_PAR
+    done
+done
+
+pages_are_installed() {
+    for page in "$root"/docs/man/*.[37]; do
+        grep -q "'$(basename "$page")'" "$root/docs/meson.build" || echo "$(basename "$page") is not in docs/meson.build"
+    done >"$dir/missing"
+    cat "$dir/missing"
+    [ ! -s "$dir/missing" ]
+}
+
+# Every name of the face that is a function is on a page, and no page speaks of one that is none.
+pages_name_the_functions() {
+    public=$(sed -n 's/^ *\(uvcsp_[a-z_]*\);.*/\1/p' "$root/uvcsp.map")
+    for name in $public; do
+        grep -qw "$name" "$root"/docs/man/*.[37] || echo "no page names $name"
+    done >"$dir/missing"
+    cat "$root"/include/uvcsp.h "$root"/include/uvcsp/*.h >"$dir/face"
+    grep -ohw 'uvcsp_[a-z_]*' "$root"/docs/man/*.[37] | sort -u | while read -r name; do
+        grep -qw "$name" "$dir/face" || echo "$name is in a page and in no header"
+    done >>"$dir/missing"
+    cat "$dir/missing"
+    [ ! -s "$dir/missing" ]
+}
+
+try 'every manual page is installed' pages_are_installed
+try 'the manual names what is public' pages_name_the_functions
+if command -v mandoc >/dev/null; then
+    try 'the manual is well formed' mandoc -T lint -W warning "$root"/docs/man/*.[37]
+else
+    n=$((n + 1))
+    echo "ok $n - the manual is well formed # SKIP mandoc is not installed"
+fi
+echo "1..$n"
