@@ -40,8 +40,10 @@ static void delete_handle(struct uvcsp_handle *handle)
 
 void usp_handle_ended(struct uvcsp_handle *handle, int code)
 {
-    handle->code = code;
-    handle->process = NULL;
+    if (handle->code == UVCSP_STILL_ALIVE || code != 0)
+        handle->code = code;
+    if (handle->light && --handle->left > 0)
+        return;
     usp_event_set(&handle->ended);
     if (handle->freed)
         delete_handle(handle);
@@ -75,11 +77,6 @@ uvcsp_handle *uvcsp_go(uvcsp_process value)
     struct usp_process *process = usp_value_use(value);
     if (!process)
         return no_handle(NULL, -EINVAL);
-    if (!process->kind) {
-        usp_report("GO: a WORKER is an argument of PAR or SPAWN");
-        usp_process_release(process);
-        return no_handle(NULL, -EINVAL);
-    }
     struct uvcsp_handle *handle = new_handle();
     if (!handle) {
         usp_process_release(process);
@@ -87,15 +84,15 @@ uvcsp_handle *uvcsp_go(uvcsp_process value)
     }
     handle->light = true;
     handle->pid = (int)getpid();
-    handle->process = process;
-    int rc = usp_process_prepare(process);
+    handle->left = usp_process_count(process);
+    int rc = handle->left > 0 ? usp_process_prepare(process) : -EINVAL;
     if (rc < 0) {
         usp_process_release(process);
         return no_handle(handle, rc);
     }
     usp_current()->started_others = true;
-    rc = usp_process_launch(process, NULL, handle);
-    return rc < 0 ? no_handle(handle, rc) : handle;
+    usp_processes_launch(process, NULL, handle);
+    return handle;
 }
 
 uvcsp_handle *uvcsp_spawn(uvcsp_process value)
@@ -180,16 +177,20 @@ int uvcsp_pid(uvcsp_handle *handle)
 }
 
 /* A light process ends where it waits, if it can be claimed there, or else when it next waits. */
-static void kill_light(struct usp_process *process, int signum)
+static void kill_light(const uvcsp_handle *handle, int signum)
 {
-    struct usp_fibre *fibre = process->fibre;
-    fibre->kill = signum;
-    if (fibre == usp_current())
-        usp_end_process(USP_KILLED, NULL);
-    if (usp_claim_to_kill(process->task)) {
-        process->task->outcome = USP_KILLED;
-        usp_wake(process->task);
+    for (struct usp_fibre *fibre = usp_sched.all; fibre; fibre = fibre->all_next) {
+        struct usp_process *process = fibre->process;
+        if (!process || process->handle != handle)
+            continue;
+        fibre->kill = signum;
+        if (fibre != usp_current() && usp_claim_to_kill(process->task)) {
+            process->task->outcome = USP_KILLED;
+            usp_wake(process->task);
+        }
     }
+    if (usp_current()->kill)
+        usp_end_process(USP_KILLED, NULL);
 }
 
 static int signal_it(uvcsp_handle *handle, int signum, const char *what)
@@ -199,7 +200,7 @@ static int signal_it(uvcsp_handle *handle, int signum, const char *what)
     if (handle->ended.set)
         return 0;
     if (handle->light)
-        kill_light(handle->process, signum);
+        kill_light(handle, signum);
     else
         usp_worker_signal(handle->worker, signum);
     return 0;

@@ -253,6 +253,8 @@ int usp_process_launch(struct usp_process *process, struct usp_join *join,
         usp_ends_release(process->task, USP_LEAVE_POISON, cause);
         free_task(process->task);
         tell_joiner(join, true);
+        if (handle)
+            usp_handle_ended(handle, 1);
         usp_process_release(process);
         return -ENOMEM;
     }
@@ -264,6 +266,24 @@ int usp_process_launch(struct usp_process *process, struct usp_join *join,
     process->task->fibre = fibre;
     usp_ready(fibre);
     return 0;
+}
+
+void usp_processes_launch(struct usp_process *process, struct usp_join *join,
+                          struct uvcsp_handle *handle)
+{
+    if (process->kind) {
+        (void)usp_process_launch(process, join, handle);
+        return;
+    }
+    struct usp_process *member = process->members;
+    process->members = NULL; /* they go their own way */
+    while (member) {
+        struct usp_process *next = member->next;
+        member->next = NULL;
+        (void)usp_process_launch(member, join, handle);
+        member = next;
+    }
+    usp_process_release(process);
 }
 
 /* ---- ending ---- */

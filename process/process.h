@@ -35,7 +35,7 @@ struct usp_join {
 struct uvcsp_handle {
     struct usp_event ended; /* first: the choice knows a handle as an event */
     struct uvcsp_handle *next, *prev;
-    struct usp_process *process; /* a light one, while it lives */
+    size_t left;                 /* light processes that have not ended: more than one for a WORKER */
     unsigned worker;             /* of a forked one */
     int pid;
     int code;
@@ -81,6 +81,9 @@ int usp_process_inherit(struct usp_process *process);
 /* Starts a prepared process on a fibre: it is ready to run. 0 or -ENOMEM, and then it has ended by poison. */
 int usp_process_launch(struct usp_process *process, struct usp_join *join,
                        struct uvcsp_handle *handle);
+/* The same for a process, or for each of a group, which is used up. */
+void usp_processes_launch(struct usp_process *process, struct usp_join *join,
+                          struct uvcsp_handle *handle);
 /* How many processes it is: 1, or the size of the group. */
 size_t usp_process_count(const struct usp_process *process);
 

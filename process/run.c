@@ -74,23 +74,6 @@ static int prepare_batch(struct batch *batch)
     return 0;
 }
 
-static void launch(struct usp_process *process, struct usp_join *join)
-{
-    if (process->kind) {
-        (void)usp_process_launch(process, join, NULL);
-        return;
-    }
-    struct usp_process *member = process->members;
-    process->members = NULL; /* they go their own way */
-    while (member) {
-        struct usp_process *next = member->next;
-        member->next = NULL;
-        (void)usp_process_launch(member, join, NULL);
-        member = next;
-    }
-    usp_process_release(process);
-}
-
 /* The first failure to start cannot wake a joiner that does not wait yet: one more is counted until then. */
 static int wait_for(struct usp_join *join)
 {
@@ -105,7 +88,7 @@ static int run_light(struct batch *batch)
     for (size_t i = 0; i < batch->n; i++)
         join.left += usp_process_count(batch->all[i]);
     for (size_t i = 0; i < batch->n; i++)
-        launch(batch->all[i], &join);
+        usp_processes_launch(batch->all[i], &join, NULL);
     return wait_for(&join);
 }
 

@@ -86,7 +86,7 @@ int usp_arena_init(size_t size)
     }
     if (size > USP_ARENA_MAX)
         return -ENOMEM;
-    char *base;
+    char *base = MAP_FAILED;
     int failed;
     for (;; size /= 2) {
         size = size < USP_ARENA_MIN ? USP_ARENA_MIN : (size + USP_SPAN - 1) & ~(USP_SPAN - 1);

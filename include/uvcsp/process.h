@@ -157,12 +157,12 @@ UVCSP_API int uvcsp_shutdown(void);
         UVCSP_EACH_(UVCSP_FIELD_, __VA_ARGS__)                                                     \
         char none_;                                                                                \
     };                                                                                             \
-    static void name##_body(UVCSP_LIST_(UVCSP_FORMAL_, __VA_ARGS__));                              \
+    static void uvcsp_body_##name(UVCSP_LIST_(UVCSP_FORMAL_, __VA_ARGS__));                              \
     static void uvcsp_run_##name(void *uvcsp_p_)                                                   \
     {                                                                                              \
         struct uvcsp_args_##name *uvcsp_a_ = uvcsp_p_;                                             \
         (void)uvcsp_a_;                                                                            \
-        name##_body(UVCSP_ACTUALS_(UVCSP_ACTUAL_, __VA_ARGS__));                                   \
+        uvcsp_body_##name(UVCSP_ACTUALS_(UVCSP_ACTUAL_, __VA_ARGS__));                                   \
     }                                                                                              \
     static const struct uvcsp_param uvcsp_params_##name[] = {                                      \
         UVCSP_EACH_WITH_(UVCSP_PARAM_, struct uvcsp_args_##name, __VA_ARGS__) {                     \
@@ -184,6 +184,6 @@ UVCSP_API int uvcsp_shutdown(void);
         UVCSP_EACH_(UVCSP_COPY_, __VA_ARGS__)                                                      \
         return uvcsp_process_new(&uvcsp_kind_##name, &uvcsp_a_);                                   \
     }                                                                                              \
-    static void name##_body(UVCSP_LIST_(UVCSP_FORMAL_, __VA_ARGS__))
+    static void uvcsp_body_##name(UVCSP_LIST_(UVCSP_FORMAL_, __VA_ARGS__))
 
 #endif

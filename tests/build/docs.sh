@@ -1,7 +1,7 @@
 #!/bin/sh
 # docs.sh ROOT ARCHIVE: what the documents print is true. Every ```c block of README.md and docs/guide.md
 # compiles, with each compiler there is, without a warning. A block that includes nothing gets the headers of
-# `prelude` first. A program that is followed by a ```text block is run, as workers and as light processes,
+# `prelude` first. A program that is followed by a ```text block (nothing or a line "It prints..." between) is run, as workers and as light processes,
 # and prints that. The manual pages are all installed, and what they say of names exists.
 root=$1 archive=$2
 flags="-std=gnu11 -Wall -Wextra -Werror -I$root/include $(pkg-config --cflags libuv jansson)"
@@ -30,16 +30,13 @@ extract() {
         /^```c$/ {
             last = base NR
             file = last ".c"
-            body = ""
-            next_is = "c"
-            printf "" > file
             print "#line " NR + 1 > file
             next
         }
         /^```text$/ && last { file = last ".out"; last = ""; printf "" > file; next }
         /^```/ { file = "/dev/null"; last = ""; next }
         file { print > file; next }
-        NF { if (!/^It prints|^prints|^This prints/) last = "" }
+        NF && !/^It prints/ { last = "" }
     ' "$1"
     for block in "$dir/$2"-*.c; do
         grep -q '^#include' "$block" && continue
