@@ -78,6 +78,6 @@ END {
         row(order[i], target[order[i]], later[order[i]])
     for (i = 1; i <= n_extra; i++)
         row(extra[i], "-", "-")
-    printf "%d rounds; medians; @1: pinned to one processor; the peer of light processes is Go with\n", rounds
-    print "GOMAXPROCS=1, that of workers the bare system calls (see the file `cases`)"
+    printf "%d rounds; medians; @1: pinned to one processor; asleep: with UVCSP_SPIN=0\n", rounds
+    print "the peer of light processes is Go with GOMAXPROCS=1, that of workers bare system calls: see `cases`"
 }

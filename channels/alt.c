@@ -245,20 +245,6 @@ static int bytes_of(const uvcsp_guard *guard, struct usp_bytes *bytes)
     return rc;
 }
 
-/* Carries out what a step has begun. */
-static int finish(const uvcsp_guard *guard, const struct usp_bytes *bytes, struct usp_offer *offer)
-{
-    struct usp_end *end = guard->subject;
-    if (guard->kind == UVCSP_GUARD_WRITE)
-        usp_let_go(end, guard->data);
-    int rc = offer ? usp_step_finish(end, guard->data, bytes, offer) : 0;
-    if (guard->kind == UVCSP_GUARD_WRITE && rc != 0)
-        usp_take_back(end, guard->data);
-    if (guard->kind == UVCSP_GUARD_READ && rc == 0 && end->channel->type == UVCSP_TYPE_END)
-        usp_take_over(end, guard->data);
-    return rc;
-}
-
 /* One guard, by itself: 0 taken, USP_WAITS, USP_RETRY, or what ended it. */
 static int try_channel(const uvcsp_guard *guard)
 {
@@ -269,11 +255,16 @@ static int try_channel(const uvcsp_guard *guard)
     if (rc < 0)
         return rc;
     struct usp_offer *offer;
+    bool mobile = channel->type == UVCSP_TYPE_END;
+    if (mobile && guard->kind == UVCSP_GUARD_WRITE)
+        usp_let_go(end, guard->data); /* it may be another's as soon as the step is done */
     usp_lock(channel);
     rc = usp_step(end, guard->data, &bytes, &offer);
     usp_unlock(channel);
-    if (rc == 0)
-        rc = finish(guard, &bytes, offer);
+    if (offer)
+        rc = usp_step_finish(end, guard->data, &bytes, offer);
+    if (mobile && (guard->kind == UVCSP_GUARD_READ) == (rc == 0))
+        usp_take_back(end, guard->data);
     if (bytes.owned)
         usp_bytes_release(&bytes);
     return rc;
@@ -366,7 +357,9 @@ static int make_room(struct choice *choice, struct usp_task *self)
         return -ENOMEM;
     memset(table, 0, room * sizeof *table);
     wait->n = 0;
+    USP_FAILPOINT("table-to-change");
     usp_arena_free(wait->table);
+    USP_FAILPOINT("table-freed");
     wait->table = table;
     wait->room = (uint32_t)room;
     return 0;
@@ -419,7 +412,9 @@ static long offer_all(struct choice *choice, struct usp_task *self, struct usp_b
         }
         k++;
     }
+    USP_FAILPOINT("offers-written");
     usp_task_open(self);
+    USP_FAILPOINT("choice-open");
     for (k = 0; k < choice->n_offers; k++)
         usp_enqueue(&offers[k], (enum usp_side)offers[k].side);
     return (long)choice->n;
@@ -451,9 +446,11 @@ static void withdraw(const struct choice *choice, struct usp_task *self)
     struct usp_offer *offers = usp_offers_of(self);
     for (size_t k = 0; k < choice->n_offers; k++) {
         struct usp_channel *channel = offers[k].channel;
+        USP_FAILPOINT("to-withdraw");
         usp_lock(channel);
         if (offers[k].queued)
             usp_unlink(&offers[k]);
+        USP_FAILPOINT("withdrawn");
         usp_unlock(channel);
     }
 }
@@ -533,16 +530,24 @@ static int all_bytes(const struct choice *choice, struct usp_bytes *bytes)
     return 0;
 }
 
-/* Mobile ends on offer are in no list while they are; those not taken come back. */
+static void *mobile_of(const uvcsp_guard *guard)
+{
+    const struct usp_end *end = guard->subject;
+    return guard->on && guard->kind == UVCSP_GUARD_WRITE && end->channel->type == UVCSP_TYPE_END
+               ? ((const uvcsp_end *)guard->data)->end_ : NULL;
+}
+
+/* Mobile ends on offer are in no list while they are; those not taken come back. Several guards may
+   offer one. */
 static void move_ends(const struct choice *choice, long taken, bool away)
 {
+    void *gone = taken >= 0 && taken < (long)choice->n ? mobile_of(&choice->guards[taken]) : NULL;
     for (size_t i = 0; i < choice->n; i++) {
         const uvcsp_guard *guard = &choice->guards[i];
-        if (!guard->on || guard->kind != UVCSP_GUARD_WRITE)
-            continue;
-        if (away)
+        void *end = mobile_of(guard);
+        if (end && away)
             usp_let_go(guard->subject, guard->data);
-        else if ((long)i != taken)
+        else if (end && end != gone)
             usp_take_back(guard->subject, guard->data);
     }
 }
@@ -573,6 +578,7 @@ static long offer_and_park(struct choice *choice, struct usp_task *self)
     move_ends(choice, -1, true);
     for (size_t i = 0; i < choice->n_locked; i++)
         usp_lock(choice->locked[i]);
+    USP_FAILPOINT("all-locked");
     struct usp_offer *claimed = NULL;
     long result = offer_all(choice, self, bytes, &claimed);
     unlock_all(choice);
@@ -626,8 +632,11 @@ static long choose(struct choice *choice)
             continue;
         if (result >= 0) {
             remember(choice, first, (size_t)result);
-            if (guards_nothing(&choice->guards[result]))
+            if (guards_nothing(&choice->guards[result])) {
                 usp_let_others_run();
+                if (fibre->kill)
+                    return USP_KILLED;
+            }
         } else if (result == -UVCSP_POISONED || result == -UVCSP_RETIRED)
             fibre->failed = (int)choice->ended;
         return result;

@@ -49,13 +49,14 @@ static struct usp_channel *make(size_t size, enum uvcsp_type type,
     channel->n_refs = 1;
     channel->held = true;
     if (options->capacity > 0) {
-        channel->buffer = usp_arena_alloc(usp_message_slot(channel) * (size_t)options->capacity,
+        while (channel->mask + 1 < channel->capacity)
+            channel->mask = channel->mask * 2 + 1;
+        channel->buffer = usp_arena_alloc(usp_message_slot(channel) * ((size_t)channel->mask + 1),
                                           USP_BLOCK_MESSAGE);
         if (!channel->buffer) {
             usp_arena_free(channel);
             return NULL;
         }
-        usp_arena_set_owner(channel->buffer, USP_NOBODY);
     }
     struct usp_task *task = usp_current()->task;
     if (task) { /* callbacks of the loop run for no process */
@@ -68,6 +69,8 @@ static struct usp_channel *make(size_t size, enum uvcsp_type type,
     }
     atomic_signal_fence(memory_order_seq_cst);
     channel->magic = USP_CHANNEL_MAGIC;
+    if (channel->buffer) /* from now on it is found with its channel */
+        usp_arena_set_owner(channel->buffer, USP_NOBODY);
     return channel;
 }
 
@@ -139,10 +142,31 @@ static void unlink_made(struct usp_channel *channel)
     channel->made_next = channel->made_prev = NULL;
 }
 
+/* Takes the messages out one by one: a message that is out is this worker's, and goes with it if it dies. */
 void usp_buffer_drop(struct usp_channel *channel)
 {
-    while (usp_buffered(channel) > 0)
-        usp_message_drop(channel, channel->read++ % channel->capacity);
+    for (;;) {
+        usp_lock(channel);
+        void *block = NULL;
+        bool any = usp_buffered(channel) > 0;
+        if (any) {
+            block = usp_buffer_block(channel, channel->read);
+            usp_buffer_skip(channel);
+        }
+        usp_unlock(channel);
+        if (!any)
+            return;
+        if (channel->type == UVCSP_TYPE_END && block)
+            usp_end_release(block, USP_LEAVE_RETIRE, NULL);
+        else
+            usp_arena_free(block);
+    }
+}
+
+static void own(void *block)
+{
+    if (block)
+        usp_arena_set_owner(block, usp_worker_index());
 }
 
 void usp_channel_unref(struct usp_channel *channel)
@@ -151,6 +175,13 @@ void usp_channel_unref(struct usp_channel *channel)
         usp_unlock(channel);
         return;
     }
+    /* while it is taken to pieces they are this worker's, and go with it if it dies */
+    own(channel);
+    own(channel->buffer);
+    own((void *)(uintptr_t)channel->cause);
+    for (uint32_t n = channel->read; n != channel->written; n++)
+        own(usp_buffer_block(channel, n));
+    USP_FAILPOINT("channel-owned");
     channel->magic = USP_GONE_MAGIC;
     usp_unlock(channel);
     if (channel->buffer) {
@@ -158,6 +189,7 @@ void usp_channel_unref(struct usp_channel *channel)
         usp_arena_free(channel->buffer);
     }
     usp_arena_free((void *)(uintptr_t)channel->cause);
+    USP_FAILPOINT("channel-in-pieces");
     usp_arena_free(channel);
 }
 
@@ -169,6 +201,7 @@ void usp_channel_disown(struct usp_channel *channel)
         return;
     }
     channel->held = false;
+    USP_FAILPOINT("channel-not-held");
     unlink_made(channel);
     if (channel->n_refs > 1)
         usp_arena_set_owner(channel, USP_NOBODY);
@@ -272,7 +305,6 @@ void usp_channel_poison(struct usp_channel *channel, const char *cause)
     char *text = usp_arena_alloc(length, USP_BLOCK_TEXT);
     if (text) {
         memcpy(text, cause, length);
-        usp_arena_set_owner(text, USP_NOBODY);
     }
     usp_lock(channel);
     if (channel->ended & USP_POISONED) {
@@ -280,12 +312,20 @@ void usp_channel_poison(struct usp_channel *channel, const char *cause)
         usp_arena_free(text);
         return;
     }
-    channel->cause = text;
+    if (!channel->cause) { /* one is there if who left it died of it */
+        channel->cause = text;
+        USP_FAILPOINT("cause-left");
+        if (text)
+            usp_arena_set_owner(text, USP_NOBODY);
+        text = NULL;
+    }
     channel->ended |= USP_POISONED;
     channel->slow = 1;
+    USP_FAILPOINT("poisoned");
     usp_wake_side(channel, USP_READER, UVCSP_POISONED);
     usp_wake_side(channel, USP_WRITER, UVCSP_POISONED);
     usp_unlock(channel);
+    usp_arena_free(text);
     usp_buffer_drop(channel); /* nobody reads it any more; and an end in it may be one of this channel */
 }
 

@@ -22,6 +22,7 @@
 
 #include <uvcsp/channel.h>
 
+#include "runtime/failpoint.h"
 #include "runtime/task.h"
 #include "runtime/worker.h"
 
@@ -70,7 +71,7 @@ struct usp_channel {
     uint32_t magic;
     _Atomic uint32_t lock;       /* index of the worker that holds it, plus 1 */
     _Atomic uint32_t bias;       /* index of the worker that it is biased to, plus 1; 0; USP_REVOKING */
-    _Atomic uint32_t inside;     /* that worker holds it */
+    _Atomic uint32_t inside;     /* 1: that worker holds it; USP_REPAIRING + index: another one, after its death */
     uint8_t ended;               /* USP_POISONED ... */
     uint8_t type;                /* enum uvcsp_type */
     uint8_t carrier;
@@ -80,7 +81,8 @@ struct usp_channel {
     struct usp_queue waiting[2];
     size_t size;                 /* of a value */
     uint32_t written, read;      /* messages that ever entered, and left, the buffer */
-    char *buffer;                /* capacity slots */
+    char *buffer;                /* `mask` + 1 slots: a power of two, so that the counters may wrap */
+    uint32_t mask;
     uint32_t n_ends[2];          /* not retired */
     uint32_t n_refs;             /* end records, and 1 for its maker */
     uint32_t ticket;
@@ -95,10 +97,17 @@ struct usp_channel {
     char name[];
 };
 
+/* Where a mobile end is. While it moves its block is its sender's, or nobody's in a buffer; a sender that hands it to
+   a process of another worker notes which, so that it is not lost if that one dies before it adopts the end. */
+#define USP_AT_HOME 0
+#define USP_ON_ITS_WAY 1
+#define USP_ON_ITS_WAY_TO(worker) (2 + (worker))
+
 struct usp_end {
     uint32_t magic;
     uint8_t side;
     uint8_t retired;
+    uint16_t way;                /* of a mobile end: USP_AT_HOME ... */
     struct usp_channel *channel;
     struct usp_task *task;       /* whose it is */
     struct usp_end *next, *prev; /* other ends of that process */
@@ -150,6 +159,7 @@ enum {
    worker, before that worker exists. */
 
 #define USP_REVOKING 0x10000u /* in `bias`, with the revoker's index plus 1 */
+#define USP_REPAIRING 2u       /* in `inside`, with the repairer's index added */
 
 void usp_lock_slowly(struct usp_channel *channel);
 
@@ -180,10 +190,9 @@ static inline bool usp_try_lock(struct usp_channel *channel)
 }
 static inline void usp_lock(struct usp_channel *channel)
 {
-    if (usp_lock_biased(channel))
-        return;
-    if (__builtin_expect(!usp_try_lock(channel), 0))
+    if (!usp_lock_biased(channel) && __builtin_expect(!usp_try_lock(channel), 0))
         usp_lock_slowly(channel);
+    USP_FAILPOINT("channel-locked");
 }
 static inline void usp_unlock(struct usp_channel *channel)
 {
@@ -215,8 +224,10 @@ static inline void usp_enqueue(struct usp_offer *offer, enum usp_side side)
         queue->tail->next = offer;
     else
         queue->head = offer;
+    USP_FAILPOINT("half-enqueued");
     queue->tail = offer;
     offer->queued = 1;
+    USP_FAILPOINT("enqueued");
 }
 
 static inline void usp_unlink(struct usp_offer *offer)
@@ -226,6 +237,7 @@ static inline void usp_unlink(struct usp_offer *offer)
         offer->prev->next = offer->next;
     else
         queue->head = offer->next;
+    USP_FAILPOINT("half-unlinked");
     if (offer->next)
         offer->next->prev = offer->prev;
     else
@@ -236,22 +248,27 @@ static inline void usp_unlink(struct usp_offer *offer)
 static inline void usp_unlink_head(struct usp_queue *queue, struct usp_offer *offer)
 {
     queue->head = offer->next;
+    USP_FAILPOINT("head-half-unlinked");
     if (offer->next)
         offer->next->prev = NULL;
     else
         queue->tail = NULL;
     offer->queued = 0;
+    USP_FAILPOINT("head-unlinked");
 }
 
 /* Claims the process of an offer just unlinked; the lock is held. Where only lock holders can claim it, a
    store does what a compare-and-swap does (its worker may die meanwhile: then it has died after the claim). */
 static inline bool usp_claim(struct usp_offer *offer)
 {
+    bool claimed = true;
     if (!offer->single)
-        return usp_task_claim(offer->task, usp_sched.worker, offer->index);
-    atomic_store_explicit(&offer->task->commit, usp_commit_claimed(usp_sched.worker, offer->index),
-                          memory_order_relaxed);
-    return true;
+        claimed = usp_task_claim(offer->task, usp_sched.worker, offer->index);
+    else
+        atomic_store_explicit(&offer->task->commit, usp_commit_claimed(usp_sched.worker, offer->index),
+                              memory_order_relaxed);
+    USP_FAILPOINT("claimed");
+    return claimed;
 }
 
 /* The first waiting partner on `side` that can be claimed, claimed; or NULL. */
@@ -317,6 +334,9 @@ __attribute__((noreturn, cold)) void usp_end_process(int outcome, struct usp_cha
 
 /* Claims a waiting process of this worker, to end it. False: it does not wait for what could be given up. */
 bool usp_claim_to_kill(struct usp_task *task);
+
+/* Takes back the offers of a process of this worker that will never run again, if it waits. */
+void usp_give_up(struct usp_task *task);
 
 /* Sets the hooks of the runtime; once in the root. */
 void usp_channels_init(void);

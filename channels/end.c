@@ -11,6 +11,7 @@ static void link_end(struct usp_end *end, struct usp_task *task)
 {
     struct usp_wait *wait = usp_wait_of(task);
     end->task = task;
+    end->way = USP_AT_HOME;
     end->prev = NULL;
     end->next = wait->ends;
     if (wait->ends)
@@ -37,11 +38,13 @@ static void unlink_end(struct usp_end *end)
 static void settle(struct usp_channel *channel, unsigned worker)
 {
     bool first = channel->n_refs == 2 && !channel->far;
-    if (first && atomic_load(&channel->bias) == usp_worker_index() + 1) {
+    uint32_t mine = usp_worker_index() + 1;
+    if (first && usp_bias_of(worker) && atomic_load(&channel->bias) == mine) {
+        uint16_t home = channel->home;
         channel->home = (uint16_t)worker;
-        atomic_store(&channel->bias, usp_bias_of(worker)); /* that worker does not run yet */
-        if (usp_bias_of(worker))
-            return;
+        if (atomic_compare_exchange_strong(&channel->bias, &mine, usp_bias_of(worker)))
+            return; /* that worker does not run yet */
+        channel->home = home;
     }
     usp_unbias(channel);
     if (first)
@@ -56,10 +59,11 @@ struct usp_end *usp_end_new(struct usp_channel *channel, enum usp_side side, str
     struct usp_end *end = usp_arena_alloc(sizeof *end, USP_BLOCK_END);
     if (!end)
         return NULL;
-    *end = (struct usp_end){.magic = USP_END_MAGIC, .side = (uint8_t)side, .channel = channel};
+    *end = (struct usp_end){.side = (uint8_t)side, .channel = channel};
     if (worker != usp_worker_index())
         usp_arena_set_owner(end, worker);
     usp_lock(channel);
+    USP_FAILPOINT("end-to-join");
     channel->n_refs++;
     /* a side that has retired stays so: what comes later is retired from the start */
     if (channel->ended & (side == USP_READER ? USP_NO_READERS : USP_NO_WRITERS))
@@ -68,6 +72,9 @@ struct usp_end *usp_end_new(struct usp_channel *channel, enum usp_side side, str
         channel->n_ends[side]++;
     if (worker != channel->home)
         settle(channel, worker);
+    USP_FAILPOINT("end-counted");
+    atomic_signal_fence(memory_order_seq_cst);
+    end->magic = USP_END_MAGIC; /* after a crash the ends that have it are counted anew */
     usp_unlock(channel);
     if (task)
         link_end(end, task);
@@ -76,6 +83,8 @@ struct usp_end *usp_end_new(struct usp_channel *channel, enum usp_side side, str
 
 void usp_end_adopt(struct usp_end *end, struct usp_task *task)
 {
+    if (end->task == task)
+        return; /* offered by several guards, and taken back for the first of them */
     usp_arena_set_owner(end, task->worker);
     usp_lock(end->channel);
     if (end->channel->home != task->worker)
@@ -86,6 +95,7 @@ void usp_end_adopt(struct usp_end *end, struct usp_task *task)
 
 void usp_end_detach(struct usp_end *end)
 {
+    end->way = USP_ON_ITS_WAY;
     unlink_end(end);
 }
 
@@ -95,21 +105,41 @@ static void count_out(struct usp_end *end)
     struct usp_channel *channel = end->channel;
     if (end->retired)
         return;
+    bool last = channel->n_ends[end->side] == 1;
+    if (last) { /* first of all, so that it is not lost with this worker */
+        channel->ended |= end->side == USP_READER ? USP_NO_READERS : USP_NO_WRITERS;
+        channel->slow = 1;
+    }
+    USP_FAILPOINT("end-counting-out");
+    atomic_signal_fence(memory_order_seq_cst);
     end->retired = 1;
-    if (--channel->n_ends[end->side] > 0)
+    channel->n_ends[end->side]--;
+    if (!last)
         return;
-    channel->ended |= end->side == USP_READER ? USP_NO_READERS : USP_NO_WRITERS;
-    channel->slow = 1;
+    USP_FAILPOINT("end-counted-out");
     /* readers that wait do so because the buffer is empty; writers that wait have nobody to write to.
        Their own side wakes too: an end that a process shares may have been retired by another. */
     usp_wake_side(channel, USP_READER, UVCSP_RETIRED);
     usp_wake_side(channel, USP_WRITER, UVCSP_RETIRED);
 }
 
+/* Counts the end out and takes the lock. What is in the buffer when the last reader goes is never read; there may be
+   ends in it, whose partners wait. */
+static void lock_and_count_out(struct usp_end *end)
+{
+    struct usp_channel *channel = end->channel;
+    usp_lock(channel);
+    count_out(end);
+    if (__builtin_expect(usp_buffered(channel) > 0 && channel->ended & USP_NO_READERS, 0)) {
+        usp_unlock(channel);
+        usp_buffer_drop(channel);
+        usp_lock(channel);
+    }
+}
+
 void usp_end_retire(struct usp_end *end)
 {
-    usp_lock(end->channel);
-    count_out(end);
+    lock_and_count_out(end);
     usp_unlock(end->channel);
 }
 
@@ -119,10 +149,11 @@ void usp_end_release(struct usp_end *end, enum usp_leave how, const char *cause)
     if (how == USP_LEAVE_POISON && !end->retired)
         usp_channel_poison(channel, cause);
     unlink_end(end);
-    usp_lock(channel);
-    count_out(end);
+    lock_and_count_out(end);
     end->magic = USP_GONE_MAGIC;
+    USP_FAILPOINT("end-gone");
     usp_channel_unref(channel);
+    USP_FAILPOINT("end-to-free");
     usp_arena_free(end);
 }
 

@@ -29,18 +29,25 @@ int usp_ended_status(const struct usp_channel *channel, const struct usp_end *en
    woken lies in the buffer. */
 static void refill(struct usp_channel *channel)
 {
-    struct usp_offer *offer = usp_take(channel, USP_WRITER);
-    if (!offer)
-        return;
-    struct usp_task *task = offer->task;
-    const void *data = usp_reachable(offer);
-    channel->refill_written = channel->written;
-    channel->refill = task;
-    if ((!data && offer->length > 0) || usp_buffer_put(channel, data, offer->length) < 0)
-        task->outcome = USP_RETRY; /* there is room now, it can put it in by itself */
-    usp_task_done(task);
-    channel->refill = NULL;
-    usp_wake_any(task);
+    struct usp_offer *offer;
+    bool done = false;
+    while (!done && (offer = usp_take(channel, USP_WRITER))) {
+        struct usp_task *task = offer->task;
+        const void *data = usp_reachable(offer);
+        channel->refill_written = channel->written;
+        atomic_signal_fence(memory_order_seq_cst);
+        channel->refill = task;
+        USP_FAILPOINT("refill-noted");
+        done = (data || offer->length == 0) && usp_buffer_put(channel, data, offer->length) == 0;
+        if (!done)
+            task->outcome = USP_RETRY; /* it may put it in by itself, or do something else: so the next one's turn */
+        USP_FAILPOINT("refilled");
+        usp_task_done(task);
+        atomic_signal_fence(memory_order_seq_cst);
+        channel->refill = NULL;
+        USP_FAILPOINT("refill-done");
+        usp_wake_any(task);
+    }
 }
 
 static int step_buffered(struct usp_channel *channel, struct usp_end *end, void *value,
@@ -260,6 +267,23 @@ bool usp_claim_to_kill(struct usp_task *task)
         usp_unlink(offer);
     usp_unlock(offer->channel);
     return claimed;
+}
+
+void usp_give_up(struct usp_task *task)
+{
+    struct usp_wait *wait = usp_wait_of(task);
+    if (!usp_claim_to_kill(task))
+        return;
+    struct usp_offer *offers = usp_offers_of(task);
+    for (uint32_t i = 0; i < wait->n; i++) {
+        usp_lock(offers[i].channel);
+        if (offers[i].queued)
+            usp_unlink(&offers[i]);
+        usp_unlock(offers[i].channel);
+        (void)usp_collect(&offers[i], USP_RETRY);
+    }
+    wait->n = 0;
+    atomic_store(&task->commit, USP_NONE);
 }
 
 /* ---- public ---- */

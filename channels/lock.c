@@ -18,7 +18,23 @@ uint32_t usp_bias_of(unsigned worker)
     return can_bias && worker < USP_MAX_WORKERS ? worker + 1 : 0;
 }
 
-static void relax(unsigned *rounds)
+/* Who holds it, or keeps it from being had: its index, or UINT32_MAX. */
+static unsigned holder_of(const struct usp_channel *channel)
+{
+    uint32_t holder = atomic_load_explicit(&channel->lock, memory_order_relaxed);
+    if (holder)
+        return holder - 1;
+    uint32_t bias = atomic_load_explicit(&channel->bias, memory_order_relaxed);
+    return bias & USP_REVOKING ? bias - 1 - USP_REVOKING : UINT32_MAX;
+}
+
+static unsigned insider_of(const struct usp_channel *channel)
+{
+    uint32_t inside = atomic_load_explicit(&channel->inside, memory_order_relaxed);
+    return inside >= USP_REPAIRING ? inside - USP_REPAIRING : channel->home;
+}
+
+static void relax(unsigned *rounds, unsigned holder)
 {
     for (int i = 0; i < 16; i++) {
 #if defined(__x86_64__)
@@ -28,7 +44,7 @@ static void relax(unsigned *rounds)
     if (++*rounds % 4 == 0)
         sched_yield();
     if (*rounds % 256 == 0)
-        usp_supervise_stuck(0);
+        usp_supervise_stuck(holder);
 }
 
 void usp_bias_wait(struct usp_channel *channel)
@@ -36,7 +52,7 @@ void usp_bias_wait(struct usp_channel *channel)
     unsigned rounds = 0;
     syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
     while (atomic_load_explicit(&channel->inside, memory_order_acquire))
-        relax(&rounds);
+        relax(&rounds, insider_of(channel));
     atomic_store_explicit(&channel->bias, 0, memory_order_release);
 }
 
@@ -50,14 +66,13 @@ static void take_bias(struct usp_channel *channel)
         usp_bias_wait(channel);
 }
 
-/* The holder may have been preempted, or have died: then its supervisor, which may be spinning here
-   itself, takes the lock over. */
+/* The holder may have been preempted, or have died: then whoever finds that out takes the lock over. */
 void usp_lock_slowly(struct usp_channel *channel)
 {
     unsigned rounds = 0;
     while (!usp_try_lock(channel)) {
         take_bias(channel);
-        relax(&rounds);
+        relax(&rounds, holder_of(channel));
     }
 }
 

@@ -131,31 +131,61 @@ size_t usp_message_slot(const struct usp_channel *channel)
 
 static inline void *slot_of(const struct usp_channel *channel, uint32_t n)
 {
-    return channel->buffer + usp_message_slot(channel) * (n % channel->capacity);
+    return channel->buffer + usp_message_slot(channel) * (n & channel->mask);
+}
+
+void *usp_buffer_block(const struct usp_channel *channel, uint32_t n)
+{
+    if (channel->type == UVCSP_TYPE_PLAIN)
+        return NULL;
+    void *block; /* in a parcel as in an end, the first member */
+    memcpy(&block, slot_of(channel, n), sizeof block);
+    return block;
+}
+
+/* One store moves a message in or out. A block that belongs to a message is made nobody's after it is in, and somebody's
+   before it is out: a crash in between is repaired by the rule that what is in the buffer is nobody's. */
+static inline void step(uint32_t *count)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    *(volatile uint32_t *)count = *count + 1;
+    atomic_signal_fence(memory_order_seq_cst);
 }
 
 int usp_buffer_put(struct usp_channel *channel, const void *data, size_t length)
 {
     void *slot = slot_of(channel, channel->written);
-    if (channel->type == UVCSP_TYPE_END)
-        usp_arena_set_owner(((const uvcsp_end *)data)->end_, USP_NOBODY);
-    if (fixed(channel)) {
+    struct parcel parcel = {NULL, length};
+    if (channel->type == UVCSP_TYPE_PLAIN) {
         usp_copy(slot, data, channel->size);
+    } else if (channel->type == UVCSP_TYPE_END) {
+        memcpy(slot, data, channel->size);
+        memcpy(&parcel.block, data, sizeof parcel.block);
     } else {
-        struct parcel parcel = {NULL, length};
         if (length > 0) {
             parcel.block = usp_arena_alloc(length, USP_BLOCK_MESSAGE);
             if (!parcel.block)
                 return -ENOMEM;
             memcpy(parcel.block, data, length);
-            usp_arena_set_owner(parcel.block, USP_NOBODY);
         }
         memcpy(slot, &parcel, sizeof parcel);
     }
-    /* the one store that puts it in; a crash before it leaves the buffer as it was */
-    atomic_signal_fence(memory_order_seq_cst);
-    *(volatile uint32_t *)&channel->written = channel->written + 1;
+    USP_FAILPOINT("buffer-filled");
+    step(&channel->written);
+    USP_FAILPOINT("buffer-put");
+    if (parcel.block)
+        usp_arena_set_owner(parcel.block, USP_NOBODY);
     return 0;
+}
+
+void usp_buffer_skip(struct usp_channel *channel)
+{
+    void *block = usp_buffer_block(channel, channel->read);
+    if (block)
+        usp_arena_set_owner(block, usp_worker_index());
+    USP_FAILPOINT("buffer-read");
+    step(&channel->read);
+    USP_FAILPOINT("buffer-got");
 }
 
 int usp_buffer_get(struct usp_channel *channel, void *value)
@@ -170,23 +200,7 @@ int usp_buffer_get(struct usp_channel *channel, void *value)
         if (rc < 0)
             return rc;
     }
-    atomic_signal_fence(memory_order_seq_cst);
-    *(volatile uint32_t *)&channel->read = channel->read + 1;
+    usp_buffer_skip(channel);
     usp_arena_free(parcel.block);
     return 0;
-}
-
-void usp_message_drop(struct usp_channel *channel, uint32_t n)
-{
-    void *slot = slot_of(channel, n);
-    if (channel->type == UVCSP_TYPE_END) {
-        uvcsp_end end;
-        memcpy(&end, slot, sizeof end);
-        if (end.end_)
-            usp_end_release(end.end_, USP_LEAVE_RETIRE, NULL);
-    } else if (!fixed(channel)) {
-        struct parcel parcel;
-        memcpy(&parcel, slot, sizeof parcel);
-        usp_arena_free(parcel.block);
-    }
 }

@@ -54,7 +54,9 @@ size_t usp_message_slot(const struct usp_channel *channel);
 int usp_buffer_put(struct usp_channel *channel, const void *data, size_t length);
 /* Takes the first message out into `value`. 0; or -errno, and it is still there. */
 int usp_buffer_get(struct usp_channel *channel, void *value);
-/* Frees what lies in a slot. */
-void usp_message_drop(struct usp_channel *channel, uint32_t slot);
+/* The block that belongs to message `n`, from `read` to `written`: of its bytes, or an end; or NULL. */
+void *usp_buffer_block(const struct usp_channel *channel, uint32_t n);
+/* The first message is out; its block is the caller's. */
+void usp_buffer_skip(struct usp_channel *channel);
 
 #endif

@@ -1,8 +1,17 @@
-/* What the supervisor does with the channels when a worker has died.
+/* What is done to the channels when a worker has died.
 
-   First the locks that it held are taken over. The queues under such a lock may be half linked, so they are
-   built anew from the offers of every task that is open, in the order of their tickets. Then, channel by
-   channel, the dead one's offers are withdrawn and its ends go, which poisons their channels with the cause. */
+   First the locks that it held are freed, by whoever needs one or by the supervisor. What such a lock guards may be
+   half done, so the channel is repaired from what is stored whole:
+
+       queues    anew, from the offers of every task that is open, in the order of their tickets
+       counts    from the records of ends: one counts if its magic says so
+       buffer    `written` and `read` say what is in it; that belongs to nobody
+       ended     is stored before the counts go down, and whoever waits is sent to look again
+
+   Then the dead one's offers are withdrawn and its ends go, which poisons their channels with the cause.
+
+   A mobile end on its way is the exception: survivors may have received it, and whether they have is known only
+   when each has looked. So it goes last, if nobody has taken it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +21,8 @@
 #include "runtime/arena.h"
 #include "runtime/report.h"
 
+/* ---- repair; the lock is held ---- */
+
 struct rebuild {
     struct usp_channel *channel;
     unsigned dead;
@@ -19,25 +30,38 @@ struct rebuild {
     size_t n, room;
 };
 
+static void found_offer(struct rebuild *rebuild, struct usp_offer *offer)
+{
+    if (rebuild->n == rebuild->room) {
+        rebuild->room = rebuild->room ? 2 * rebuild->room : 16;
+        rebuild->found = realloc(rebuild->found, rebuild->room * sizeof *rebuild->found);
+        if (!rebuild->found)
+            usp_fatal("no memory to repair channel '%s' after a crash", rebuild->channel->name);
+    }
+    rebuild->found[rebuild->n++] = offer;
+}
+
+/* A task with an offer at this channel does not get beyond withdrawing it without the lock; so what is read here of such
+   an offer stays. It leaves the queue that is dropped, also if its task has been claimed elsewhere meanwhile. */
 static void collect_offers(void *block, unsigned owner, void *arg)
 {
     struct rebuild *rebuild = arg;
     struct usp_task *task = block;
-    if (owner == rebuild->dead ||
-        usp_commit_state(atomic_load_explicit(&task->commit, memory_order_acquire)) != USP_OPEN)
-        return;
+    bool open = owner != rebuild->dead &&
+                usp_commit_state(atomic_load_explicit(&task->commit, memory_order_acquire)) == USP_OPEN;
     struct usp_wait *wait = usp_wait_of(task);
     struct usp_offer *offers = usp_offers_of(task);
-    for (uint32_t i = 0; i < wait->n; i++) {
-        if (offers[i].channel != rebuild->channel)
+    uint32_t n = wait->n;
+    if (n > 1 && (!usp_arena_is(offers, USP_BLOCK_OFFERS) || n > usp_arena_size(offers) / sizeof *offers))
+        return; /* it is just being made, or changes its table */
+    for (uint32_t i = 0; i < n; i++) {
+        volatile struct usp_offer *offer = &offers[i];
+        if (offer->channel != rebuild->channel || offer->task != task)
             continue;
-        if (rebuild->n == rebuild->room) {
-            rebuild->room = rebuild->room ? 2 * rebuild->room : 16;
-            rebuild->found = realloc(rebuild->found, rebuild->room * sizeof *rebuild->found);
-            if (!rebuild->found)
-                usp_fatal("no memory to repair channel '%s' after a crash", rebuild->channel->name);
-        }
-        rebuild->found[rebuild->n++] = &offers[i];
+        if (open)
+            found_offer(rebuild, &offers[i]);
+        else if (offer->queued && offer->channel == rebuild->channel)
+            offer->queued = 0;
     }
 }
 
@@ -57,34 +81,86 @@ static void rebuild_queues(struct usp_channel *channel, unsigned dead)
     for (size_t i = 0; i < rebuild.n; i++)
         usp_enqueue(rebuild.found[i], (enum usp_side)rebuild.found[i]->side);
     free(rebuild.found);
-    /* a writer that was claimed for the buffer: if its message is in, it must not come again */
+}
+
+/* A writer that was claimed for the buffer: if its message is in, it must not come again. Only the claim of who moved
+   it can be in its commit word, for without this lock nobody sends the writer on its way. */
+static void finish_refill(struct usp_channel *channel)
+{
     struct usp_task *task = channel->refill;
-    channel->refill = NULL;
-    if (task && task->worker != dead && channel->written != channel->refill_written) {
+    if (task && usp_arena_is(task, USP_BLOCK_TASK) && channel->written != channel->refill_written) {
         uint64_t commit = atomic_load(&task->commit);
-        if (usp_commit_state(commit) == USP_CLAIMED && usp_commit_worker(commit) == dead)
+        if (usp_commit_state(commit) == USP_CLAIMED)
             atomic_compare_exchange_strong(&task->commit, &commit, commit | USP_DONE);
+    }
+    atomic_signal_fence(memory_order_seq_cst);
+    channel->refill = NULL;
+}
+
+static void count_end(void *block, unsigned owner, void *arg)
+{
+    (void)owner;
+    struct usp_channel *channel = arg;
+    const struct usp_end *end = block;
+    if (end->magic != USP_END_MAGIC || end->channel != channel)
+        return;
+    channel->n_refs++;
+    if (!end->retired)
+        channel->n_ends[end->side]++;
+}
+
+static void disinherit(void *block, enum usp_block_kind kind)
+{
+    if (block && usp_arena_is(block, kind))
+        usp_arena_set_owner(block, USP_NOBODY);
+}
+
+static void repair(struct usp_channel *channel, unsigned dead)
+{
+    finish_refill(channel);
+    rebuild_queues(channel, dead);
+    channel->n_refs = channel->held;
+    channel->n_ends[0] = channel->n_ends[1] = 0;
+    usp_arena_each(USP_BLOCK_END, count_end, channel);
+    for (uint32_t n = channel->read; n != channel->written; n++)
+        disinherit(usp_buffer_block(channel, n),
+                   channel->type == UVCSP_TYPE_END ? USP_BLOCK_END : USP_BLOCK_MESSAGE);
+    disinherit((void *)(uintptr_t)channel->cause, USP_BLOCK_TEXT);
+    if (channel->ended) {
+        channel->slow = 1;
+        usp_wake_side(channel, USP_READER, USP_RETRY);
+        usp_wake_side(channel, USP_WRITER, USP_RETRY);
     }
 }
 
-/* A channel that was biased to the dead one, or whose bias it was about to take away. */
-static void seize_bias(struct usp_channel *channel, unsigned dead)
+/* False: the channel is gone. */
+static bool repair_and_unlock(struct usp_channel *channel, unsigned dead)
 {
-    uint32_t bias = atomic_load(&channel->bias), inside = 1;
-    if (bias == 0)
-        return;
-    if (bias == (USP_REVOKING | (dead + 1))) {
-        usp_bias_wait(channel);
-        return;
+    repair(channel, dead);
+    bool remains = channel->n_refs > 0;
+    if (remains) {
+        usp_unlock(channel);
+    } else {
+        channel->n_refs = 1; /* it died when it had taken the last one away */
+        usp_channel_unref(channel);
     }
-    if (channel->home != dead)
-        return;
-    /* nobody else gets in before the bias is gone: whoever revokes it waits for `inside` */
-    if (atomic_load(&channel->inside))
-        rebuild_queues(channel, dead);
-    atomic_compare_exchange_strong(&channel->inside, &inside, 0);
-    if (!(bias & USP_REVOKING))
-        atomic_compare_exchange_strong(&channel->bias, &bias, 0);
+    return remains;
+}
+
+/* ---- locks ---- */
+
+/* A channel that was biased to the dead one, or whose bias it was about to take away. Where it was inside, so is now
+   whoever repairs it. The bias stays; it is in nobody's way. False: the channel is gone. */
+static bool seize_bias(struct usp_channel *channel, unsigned dead)
+{
+    uint32_t dead_inside = channel->home == dead ? 1 : dead + USP_REPAIRING;
+    if (atomic_load(&channel->inside) == dead_inside &&
+        atomic_compare_exchange_strong(&channel->inside, &dead_inside,
+                                       usp_worker_index() + USP_REPAIRING))
+        return repair_and_unlock(channel, dead);
+    if (atomic_load(&channel->bias) == (USP_REVOKING | (dead + 1)))
+        usp_bias_wait(channel);
+    return true;
 }
 
 static void seize_lock(void *block, unsigned owner, void *arg)
@@ -92,14 +168,14 @@ static void seize_lock(void *block, unsigned owner, void *arg)
     (void)owner;
     struct usp_channel *channel = block;
     unsigned dead = *(unsigned *)arg;
-    if (channel->magic == USP_CHANNEL_MAGIC)
-        seize_bias(channel, dead);
     uint32_t held = dead + 1;
-    if (channel->magic != USP_CHANNEL_MAGIC ||
-        !atomic_compare_exchange_strong(&channel->lock, &held, usp_worker_index() + 1))
+    if (!usp_arena_is(channel, USP_BLOCK_CHANNEL) || channel->magic != USP_CHANNEL_MAGIC)
         return;
-    rebuild_queues(channel, dead);
-    usp_unlock(channel);
+    if ((atomic_load(&channel->bias) || atomic_load(&channel->inside)) && !seize_bias(channel, dead))
+        return;
+    if (atomic_load(&channel->lock) == held &&
+        atomic_compare_exchange_strong(&channel->lock, &held, usp_worker_index() + 1))
+        repair_and_unlock(channel, dead);
 }
 
 static void close_commit(void *block, unsigned owner, void *arg)
@@ -123,36 +199,38 @@ struct burial {
     const char *how;
 };
 
+/* An offer that is in a queue says so, and its process holds an end of that channel. */
 static void withdraw_offers(void *block, unsigned owner, void *arg)
 {
-    (void)owner;
-    struct usp_channel *channel = block;
-    unsigned dead = ((struct burial *)arg)->dead;
-    if (channel->magic != USP_CHANNEL_MAGIC ||
-        (!channel->waiting[0].head && !channel->waiting[1].head) ||
-        (atomic_load(&channel->bias) && channel->home != dead))
-        return; /* what is biased has ends of one live worker only */
-    usp_lock(channel);
-    for (int side = 0; side < 2; side++) {
-        struct usp_offer *offer = channel->waiting[side].head, *next;
-        for (; offer; offer = next) {
-            next = offer->next;
-            if (offer->task->worker == dead)
-                usp_unlink(offer);
-        }
+    struct usp_task *task = block;
+    if (owner != ((struct burial *)arg)->dead)
+        return;
+    struct usp_wait *wait = usp_wait_of(task);
+    struct usp_offer *offers = usp_offers_of(task);
+    for (uint32_t i = 0; i < wait->n; i++) {
+        struct usp_channel *channel = offers[i].channel;
+        if (!offers[i].queued || !usp_arena_is(channel, USP_BLOCK_CHANNEL))
+            continue;
+        usp_lock(channel);
+        if (offers[i].queued)
+            usp_unlink(&offers[i]);
+        usp_unlock(channel);
     }
-    usp_unlock(channel);
+}
+
+static void release(struct usp_end *end, const char *how)
+{
+    end->task = NULL; /* the list that it was in is the dead one's */
+    end->next = end->prev = NULL;
+    usp_end_release(end, how ? USP_LEAVE_POISON : USP_LEAVE_RETIRE, how);
 }
 
 static void drop_end(void *block, unsigned owner, void *arg)
 {
     struct burial *burial = arg;
     struct usp_end *end = block;
-    if (owner != burial->dead || end->magic != USP_END_MAGIC)
-        return;
-    end->task = NULL; /* the list that it was in is the dead one's */
-    end->next = end->prev = NULL;
-    usp_end_release(end, USP_LEAVE_POISON, burial->how);
+    if (owner == burial->dead && end->magic == USP_END_MAGIC && end->way == USP_AT_HOME)
+        release(end, burial->how);
 }
 
 static void drop_channel(void *block, unsigned owner, void *arg)
@@ -162,22 +240,81 @@ static void drop_channel(void *block, unsigned owner, void *arg)
         return;
     channel->maker = NULL;
     channel->made_next = channel->made_prev = NULL;
-    usp_channel_disown(channel);
+    if (channel->held)
+        usp_channel_disown(channel);
+    else
+        usp_arena_set_owner(channel, USP_NOBODY);
 }
 
 static void died(unsigned dead, const char *how)
 {
     seize(dead);
     struct burial burial = {dead, how};
-    usp_arena_each(USP_BLOCK_CHANNEL, withdraw_offers, &burial);
+    usp_arena_each(USP_BLOCK_TASK, withdraw_offers, &burial);
     usp_arena_each(USP_BLOCK_END, drop_end, &burial);
     usp_arena_each(USP_BLOCK_CHANNEL, drop_channel, &burial);
 }
 
+/* ---- in a survivor, and when all have answered ---- */
+
+static struct usp_end *end_in(const void *value)
+{
+    uvcsp_end moved;
+    memcpy(&moved, value, sizeof moved);
+    struct usp_end *end = moved.end_;
+    return usp_arena_is(end, USP_BLOCK_END) && end->magic == USP_END_MAGIC ? end : NULL;
+}
+
+/* What a dead claimer has left in the offers is its own, and is given back with the rest of it; what it has
+   taken in hand of this process's is not. */
 static void retry(struct usp_task *task)
 {
+    struct usp_wait *wait = usp_wait_of(task);
+    struct usp_offer *offers = usp_offers_of(task);
+    for (uint32_t i = 0; i < wait->n; i++) {
+        struct usp_offer *offer = &offers[i];
+        if (offer->stash && usp_arena_owner(offer->stash) != usp_worker_index())
+            offer->stash = NULL;
+        struct usp_end *end = NULL;
+        if (offer->side == USP_WRITER && offer->channel->type == UVCSP_TYPE_END)
+            end = end_in(offer->data);
+        if (end) {
+            usp_arena_set_owner(end, usp_worker_index());
+            end->way = USP_ON_ITS_WAY;
+        }
+    }
     task->outcome = USP_RETRY;
     usp_wake(task);
+}
+
+/* It has an end from the dead one, and will adopt it when it runs. */
+static void received(struct usp_task *task)
+{
+    uint32_t index = usp_commit_index(atomic_load(&task->commit));
+    if (index >= usp_wait_of(task)->n || (task->outcome != 0 && task->outcome != USP_FILLED))
+        return;
+    const struct usp_offer *offer = &usp_offers_of(task)[index];
+    if (offer->side != USP_READER || !usp_arena_is(offer->channel, USP_BLOCK_CHANNEL) ||
+        offer->channel->type != UVCSP_TYPE_END)
+        return;
+    struct usp_end *end = end_in(task->outcome == USP_FILLED ? offer->small : offer->data);
+    if (end)
+        usp_arena_set_owner(end, usp_worker_index());
+}
+
+static void drop_moving(void *block, unsigned owner, void *arg)
+{
+    struct burial *burial = arg;
+    struct usp_end *end = block;
+    if (end->magic == USP_END_MAGIC && end->way != USP_AT_HOME &&
+        (owner == burial->dead || end->way == USP_ON_ITS_WAY_TO(burial->dead)))
+        release(end, burial->how);
+}
+
+static void forgotten(unsigned dead, const char *how)
+{
+    struct burial burial = {dead, how};
+    usp_arena_each(USP_BLOCK_END, drop_moving, &burial);
 }
 
 void usp_channels_init(void)
@@ -188,4 +325,6 @@ void usp_channels_init(void)
     usp_worker_hooks.seize = seize;
     usp_worker_hooks.died = died;
     usp_worker_hooks.retry = retry;
+    usp_worker_hooks.received = received;
+    usp_worker_hooks.forgotten = forgotten;
 }

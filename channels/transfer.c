@@ -31,7 +31,8 @@ static bool leave_in_arena(struct usp_offer *reader, const struct usp_bytes *byt
     struct usp_channel *channel = reader->channel;
     struct usp_task *task = reader->task;
     if (bytes->length <= USP_SMALL) {
-        memcpy(reader->small, bytes->data, bytes->length);
+        if (bytes->length)
+            memcpy(reader->small, bytes->data, bytes->length);
         reader->filled = 1;
         task->outcome = USP_FILLED;
     } else if (usp_is_plain(channel) && usp_arena_holds(reader->data, bytes->length)) {
@@ -41,13 +42,17 @@ static bool leave_in_arena(struct usp_offer *reader, const struct usp_bytes *byt
         if (!block)
             return false;
         memcpy(block, bytes->data, bytes->length);
-        usp_arena_set_owner(block, task->worker);
+        /* where this worker dies, the reader looks whose it is before it gives it back */
         reader->stash = block;
+        USP_FAILPOINT("stash-left");
+        usp_arena_set_owner(block, task->worker);
         reader->filled = 1;
         task->outcome = USP_FILLED;
     }
     reader->length = bytes->length;
+    USP_FAILPOINT("message-left");
     usp_wake_far(task);
+    USP_FAILPOINT("reader-woken");
     return true;
 }
 
@@ -65,7 +70,9 @@ static int send_data(struct usp_offer *reader, const struct usp_bytes *bytes)
         depend_on(self, worker);
         self->flags |= USP_TASK_STREAMING;
     }
+    USP_FAILPOINT("data-to-send");
     int rc = usp_link_send(worker, &frame, bytes->data, self);
+    USP_FAILPOINT("data-sent");
     if (rc == 1)
         return wait_for_stream(self); /* hooks.sent takes the flag down */
     if (self) {
@@ -101,11 +108,30 @@ static int deliver_far(struct usp_channel *channel, struct usp_offer *reader,
     return -ENOMEM;
 }
 
+static struct usp_end *end_of(const void *value)
+{
+    uvcsp_end moved;
+    memcpy(&moved, value, sizeof moved);
+    return moved.end_;
+}
+
+/* A mobile end stays its sender's until the receiver runs and adopts it. */
+static void note_way(const struct usp_channel *channel, const void *value, unsigned way)
+{
+    if (channel->type == UVCSP_TYPE_END)
+        end_of(value)->way = (uint16_t)way;
+}
+
 int usp_deliver(struct usp_channel *channel, struct usp_offer *reader, const struct usp_bytes *bytes)
 {
     struct usp_task *task = reader->task;
-    if (task->worker != usp_worker_index())
-        return deliver_far(channel, reader, bytes);
+    if (task->worker != usp_worker_index()) {
+        note_way(channel, bytes->data, USP_ON_ITS_WAY_TO(task->worker));
+        int sent = deliver_far(channel, reader, bytes);
+        if (sent != 0)
+            note_way(channel, bytes->data, USP_ON_ITS_WAY);
+        return sent;
+    }
     int rc = usp_message_land(channel, reader->data, bytes->data, bytes->length);
     if (__builtin_expect(rc != 0, 0))
         task->outcome = rc;
@@ -142,7 +168,9 @@ static int pull(struct usp_channel *channel, struct usp_offer *writer, void *val
         wait->n = 1;
         wait->first = (struct usp_offer){.channel = channel, .task = self, .data = value};
         depend_on(self, task->worker);
+        USP_FAILPOINT("pull-to-send");
         rc = usp_link_send(task->worker, &frame, NULL, NULL);
+        USP_FAILPOINT("pull-sent");
         if (rc == 0)
             return wait_for_stream(self);
         atomic_store_explicit(&self->commit, USP_NONE, memory_order_relaxed);
@@ -163,7 +191,11 @@ int usp_receive(struct usp_channel *channel, struct usp_offer *writer, void *val
     int rc = usp_message_land(channel, value, data, writer->length);
     if (__builtin_expect(rc != 0, 0))
         task->outcome = USP_RETRY;
+    else if (channel->type == UVCSP_TYPE_END)
+        usp_arena_set_owner(end_of(value), usp_worker_index());
+    USP_FAILPOINT("message-taken");
     usp_wake_any(task); /* before the caller's code sees the message */
+    USP_FAILPOINT("writer-woken");
     return rc;
 }
 
@@ -175,7 +207,8 @@ void usp_stash(struct usp_offer *offer)
     if (!channel->far)
         return;
     if (offer->length <= USP_SMALL) {
-        memcpy(offer->small, offer->data, offer->length);
+        if (offer->length)
+            memcpy(offer->small, offer->data, offer->length);
         offer->filled = 1;
     } else if (channel->carrier == UVCSP_SHARED || channel->capacity > 0 ||
                offer->length <= USP_STASH_LIMIT) {
@@ -203,22 +236,26 @@ int usp_collect(struct usp_offer *offer, int outcome)
 
 /* ---- frames ---- */
 
-/* The offer that a frame speaks of, if its task waits for that. */
-static struct usp_offer *offer_of(struct usp_task *task, uint32_t index)
+/* The offer that a frame speaks of, if its task waits for that, and for this worker. */
+static struct usp_offer *offer_of(const struct usp_frame *frame)
 {
-    if (!usp_arena_is(task, USP_BLOCK_TASK) || task->worker != usp_worker_index() || task->woken ||
-        usp_commit_state(atomic_load(&task->commit)) != USP_CLAIMED ||
-        index >= usp_wait_of(task)->n)
+    struct usp_task *task = frame->to;
+    if (!usp_arena_is(task, USP_BLOCK_TASK) || task->worker != usp_worker_index() || task->woken)
         return NULL;
-    return &usp_offers_of(task)[index];
+    uint64_t commit = atomic_load(&task->commit);
+    if (usp_commit_state(commit) != USP_CLAIMED || usp_commit_worker(commit) != frame->worker ||
+        frame->index >= usp_wait_of(task)->n)
+        return NULL;
+    return &usp_offers_of(task)[frame->index];
 }
 
 static void *place(const struct usp_frame *frame)
 {
-    struct usp_offer *offer = offer_of(frame->to, frame->index);
+    struct usp_offer *offer = offer_of(frame);
     if (!offer || !offer->channel)
         return NULL;
     void *at = usp_message_place(offer->channel, offer->data, frame->length);
+    USP_FAILPOINT("data-placed");
     if (at) {
         frame->to->flags |= USP_TASK_STREAMING;
     } else {
@@ -231,7 +268,7 @@ static void *place(const struct usp_frame *frame)
 static void arrived(const struct usp_frame *frame, void *at)
 {
     struct usp_task *task = frame->to;
-    struct usp_offer *offer = offer_of(task, frame->index);
+    struct usp_offer *offer = offer_of(frame);
     task->flags &= (uint8_t)~USP_TASK_STREAMING;
     task->outcome = usp_message_settle(offer->channel, offer->data, at, frame->length);
     usp_wake(task);
@@ -240,7 +277,7 @@ static void arrived(const struct usp_frame *frame, void *at)
 static void lost(const struct usp_frame *frame, void *at)
 {
     struct usp_task *task = frame->to;
-    usp_message_abandon(offer_of(task, frame->index)->channel, at);
+    usp_message_abandon(offer_of(frame)->channel, at);
     task->flags &= (uint8_t)~USP_TASK_STREAMING;
     task->outcome = USP_RETRY;
     usp_wake(task);
@@ -249,7 +286,7 @@ static void lost(const struct usp_frame *frame, void *at)
 static void on_pull(const struct usp_frame *frame)
 {
     struct usp_task *task = frame->to;
-    struct usp_offer *offer = offer_of(task, frame->index);
+    struct usp_offer *offer = offer_of(frame);
     if (!offer)
         return; /* whoever asked is dead, and the writer looks again already */
     struct usp_frame answer = {
@@ -258,11 +295,16 @@ static void on_pull(const struct usp_frame *frame)
         .to = frame->from,
         .index = frame->from_index,
     };
+    note_way(offer->channel, offer->data, USP_ON_ITS_WAY_TO(frame->worker));
+    USP_FAILPOINT("pulled");
     int rc = usp_link_send(frame->worker, &answer, offer->data, task);
+    USP_FAILPOINT("answer-sent");
     if (rc == 1) {
         task->flags |= USP_TASK_STREAMING;
         return;
     }
+    if (rc < 0)
+        note_way(offer->channel, offer->data, USP_ON_ITS_WAY);
     task->outcome = rc < 0 ? USP_RETRY : 0;
     usp_wake(task);
 }

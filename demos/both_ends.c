@@ -134,7 +134,5 @@ int main(int argc, char **argv)
     int channels = demo_size(argc, argv, 2, 4, 1, MOST);
     int traders = demo_size(argc, argv, 3, 4, 2, MOST);
 
-    int failed = duel(rounds, channels);
-    failed += market(rounds, traders);
-    return failed != 0;
+    return duel(rounds, channels) != 0 || market(rounds, traders) != 0;
 }

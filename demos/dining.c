@@ -110,10 +110,7 @@ int main(int argc, char **argv)
     int n = demo_size(argc, argv, 1, 5, 2, MOST);
     int meals = demo_size(argc, argv, 2, 20, 1, 1000000);
 
-    int failed = 0;
-    if (!only_footman)
-        failed += dinner(n, FOR_EVER, n);
-    if (!only_free)
-        failed += dinner(n, meals, n - 1);
-    return failed != 0;
+    if (!only_footman && dinner(n, FOR_EVER, n) != 0)
+        return 1;
+    return !only_free && dinner(n, meals, n - 1) != 0;
 }

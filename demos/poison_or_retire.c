@@ -114,9 +114,6 @@ int main(int argc, char **argv)
     demo_args(argc, argv, 1, help);
     int links = demo_size(argc, argv, 1, 5, 0, 64);
 
-    int failed = two_writers(RETIRE_IT);
-    failed += two_writers(POISON_IT);
-    failed += chain(links, RETIRE_IT);
-    failed += chain(links, POISON_IT);
-    return failed != 0;
+    return two_writers(RETIRE_IT) != 0 || two_writers(POISON_IT) != 0 ||
+           chain(links, RETIRE_IT) != 0 || chain(links, POISON_IT) != 0;
 }

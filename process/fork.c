@@ -88,5 +88,7 @@ int usp_fork_launch(struct usp_process *process, int worker, usp_ended_fn *ended
              name_of(process), strerror(-rc));
     usp_report("%s", cause);
     usp_process_leave(process, USP_LEAVE_POISON, cause);
+    if (worker >= 0)
+        usp_worker_release((unsigned)worker);
     return rc;
 }

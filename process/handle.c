@@ -138,6 +138,8 @@ int uvcsp_join(uvcsp_handle *handle, double seconds)
         return UVCSP_TIMEOUT;
     if (!self)
         usp_fatal("uvcsp_join: a callback of the loop must not wait");
+    if (fibre->kill)
+        usp_end_process(USP_KILLED, NULL);
     usp_wait_of(self)->n = 0;
     self->site = "uvcsp_join";
     usp_task_open(self);

@@ -369,7 +369,7 @@ void uvcsp_exit_process(void)
 {
     USP_ENTER();
     struct usp_process *process = usp_process_current();
-    if (!process || !process->kind)
+    if (!process || usp_current()->task->flags & USP_TASK_MAIN)
         exit(0);
     usp_process_finish(process, USP_RETURNED, 0, NULL);
 }

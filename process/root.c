@@ -1,5 +1,6 @@
 /* Main as a process, and the beginning and the end of the library in an operating-system process. */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 
 #include "process/process.h"
 #include "runtime/arena.h"
+#include "runtime/link.h"
 #include "runtime/report.h"
 #include "runtime/worker.h"
 
@@ -104,6 +106,29 @@ int uvcsp_shutdown(void)
     return shut_down();
 }
 
+/* Is there a communication with another worker that this one has a part in still to play? */
+static bool owes(void)
+{
+    if (usp_link_queued() > 0)
+        return true;
+    for (struct usp_fibre *fibre = usp_sched.all; fibre; fibre = fibre->all_next)
+        if (fibre->task && fibre != usp_current() && !fibre->task->woken &&
+            usp_commit_state(atomic_load(&fibre->task->commit)) == USP_CLAIMED)
+            return true;
+    return false;
+}
+
+/* What has been agreed completes: messages on their way out, and those that others have asked for. */
+static void finish_agreed(void)
+{
+    while (owes()) {
+        struct pollfd p = {.fd = uv_backend_fd(usp_loop()), .events = POLLIN};
+        (void)poll(&p, 1, 10); /* whoever uses the mailbox does not ring, for this worker does not sleep */
+        usp_poll();
+        usp_sched_hooks.drain();
+    }
+}
+
 /* exit() in a worker, or in a light process of the root. */
 static void leave_early(int status)
 {
@@ -114,6 +139,11 @@ static void leave_early(int status)
     usp_worker_end_children();
     if (status != 0)
         return; /* the parent sees the code and does the rest */
+    for (struct usp_fibre *fibre = usp_sched.all; fibre; fibre = fibre->all_next)
+        if (fibre->task && fibre != usp_current())
+            usp_give_up(fibre->task);
+    if (usp_current() != usp_sched.loop_fibre) /* which may be in the middle of a turn of the loop */
+        finish_agreed();
     for (struct usp_fibre *fibre = usp_sched.all; fibre; fibre = fibre->all_next)
         if (fibre->task) {
             usp_ends_release(fibre->task, USP_LEAVE_RETIRE, NULL);

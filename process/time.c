@@ -25,8 +25,11 @@ uv_loop_t *uvcsp_loop(void)
 void uvcsp_yield(void)
 {
     USP_ENTER();
-    if (usp_current() != usp_sched.loop_fibre)
-        usp_yield();
+    if (usp_current() == usp_sched.loop_fibre)
+        return;
+    usp_yield();
+    if (usp_current()->kill)
+        usp_end_process(USP_KILLED, NULL);
 }
 
 /* Parks until one of the armed sources claims this process; the index. */

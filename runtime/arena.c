@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "runtime/failpoint.h"
 #include "runtime/report.h"
 #include "runtime/spans.h"
 
@@ -166,7 +167,9 @@ void *usp_arena_alloc(size_t size, enum usp_block_kind kind)
         if (block == NULL)
             return NULL;
     }
+    USP_FAILPOINT("block-out-of-cache");
     usp_word_store(usp_word_at(block, &usp_region.classes[class]), usp_word(kind, usp_region.me));
+    USP_FAILPOINT("block-live");
     return block;
 }
 
@@ -196,6 +199,7 @@ void usp_arena_free(void *block)
     unsigned class = (unsigned)(found - usp_region.classes);
     /* From here on a dead worker's recovery gives it back. */
     usp_word_store(word, usp_word(USP_BLOCK_CACHED, usp_region.me));
+    USP_FAILPOINT("block-freed");
     if (found->limit == 0) {
         usp_spans_give_large(class, block);
         return;

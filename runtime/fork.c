@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "runtime/arena.h"
+#include "runtime/failpoint.h"
 #include "runtime/fork.h"
 #include "runtime/link.h"
 #include "runtime/report.h"
@@ -23,6 +24,7 @@
 
 struct order {
     unsigned index;
+    uint32_t generation;
     void (*run)(void *);
     void *arg;
     usp_ended_fn *ended;
@@ -95,17 +97,35 @@ __attribute__((noreturn)) static void fail_start(struct usp_worker *self, int er
     _exit(127);
 }
 
+/* A child whose record has been withdrawn. The root is its parent now, and does not know of it. */
+__attribute__((noreturn)) static void stray(void)
+{
+    for (size_t i = 0; i < sizeof usp_shared->strays / sizeof usp_shared->strays[0]; i++) {
+        int32_t nobody = 0;
+        if (atomic_compare_exchange_strong(&usp_shared->strays[i], &nobody, (int32_t)getpid()))
+            break;
+    }
+    usp_supervise_tell_root();
+    _exit(127);
+}
+
 __attribute__((noreturn)) static void be_born(const struct order *order, int fd, pid_t parent,
                                               const sigset_t *mask)
 {
     struct usp_worker *self = usp_worker_of(order->index);
+    pid_t pid = getpid();
+    uint64_t birth = (uint64_t)order->generation << 32;
+    USP_FAILPOINT_BORN();
+    USP_FAILPOINT("child-forked");
+    if (!atomic_compare_exchange_strong(&self->birth, &birth, birth | (uint32_t)pid))
+        stray();
+    self->pid = pid;
     usp_sched_forget();
     usp_link_forget();
     usp_supervise_forget();
     prctl(PR_SET_PDEATHSIG, USP_SIGNAL_ORPHAN);
     if (getppid() != parent)
         _exit(127);
-    self->pid = getpid();
     usp_worker_set_home();
     usp_arena_adopt(order->index);
     unsigned parent_index = usp_worker_index();
@@ -117,9 +137,11 @@ __attribute__((noreturn)) static void be_born(const struct order *order, int fd,
         rc = usp_link_adopt(parent_index, fd);
     if (rc < 0)
         fail_start(self, rc);
+    USP_FAILPOINT("child-ready");
     if (usp_worker_hooks.adopted)
         usp_worker_hooks.adopted();
     atomic_store(&self->state, USP_WORKER_RUNNING);
+    USP_FAILPOINT("child-running");
     sigprocmask(SIG_SETMASK, mask, NULL);
     order->run(order->arg);
     usp_loop_for_ever();
@@ -137,14 +159,17 @@ void usp_worker_finished(void)
     if (usp_sched.n_live > 0 || usp_worker_children() > 0 ||
         usp_link_queued() > 0)
         return;
-    usp_worker_exiting();
+    usp_supervise_hand_over();
+    usp_arena_drain();
+    USP_FAILPOINT("worker-drained");
+    atomic_store(&usp_worker_of(usp_worker_index())->state, USP_WORKER_ENDED);
+    USP_FAILPOINT("worker-ended");
     leave(0);
 }
 
 void usp_worker_exiting(void)
 {
-    usp_arena_drain();
-    atomic_store(&usp_worker_of(usp_worker_index())->state, USP_WORKER_ENDED);
+    atomic_store(&usp_worker_of(usp_worker_index())->gentle, 1);
 }
 
 /* ---- the parent ---- */
@@ -160,10 +185,8 @@ static void line_buffer_stdout(void)
 static int prepare_parent(void)
 {
     static pid_t prepared;
-    if (prepared == getpid())
-        return 0;
-    int rc = usp_link_listen();
-    if (rc < 0)
+    int rc = usp_link_listen(); /* each time: the library may have been shut down since */
+    if (rc < 0 || prepared == getpid())
         return rc;
     if (usp_worker_is_root()) {
         prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -219,17 +242,21 @@ static void carry_out(void *arg)
         order->result = -error;
         return;
     }
+    USP_FAILPOINT("parent-forked");
     child->pid = pid;
     int fd = pidfd_open_(pid);
     int rc = fd < 0 ? -errno : usp_supervise_add(order->index, pid, fd, order->ended, order->ended_arg);
     if (rc < 0) { /* a child that cannot be watched must not be */
         kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+            ;
         close(ends[0]);
-        order->result = rc;
+        usp_supervise_lost(order->index, strerror(-rc), order->ended, order->ended_arg);
         return;
     }
-    atomic_fetch_add(&usp_shared->n_running, 1);
+    USP_FAILPOINT("parent-watches");
+    if (!atomic_exchange(&child->counted, 1))
+        atomic_fetch_add(&usp_shared->n_running, 1);
     /* without the link, child and parent make one when they need it, or use a signal for a bell */
     (void)usp_link_adopt(order->index, ends[0]);
 }
@@ -237,9 +264,8 @@ static void carry_out(void *arg)
 int usp_worker_fork(unsigned index, void (*run)(void *), void *arg, usp_ended_fn *ended,
                     void *ended_arg)
 {
-    struct order order = {index, run, arg, ended, ended_arg, usp_current(), 0};
+    struct order order = {index, usp_worker_of(index)->generation, run, arg, ended, ended_arg,
+                          usp_current(), 0};
     usp_on_loop_stack(carry_out, &order);
-    if (order.result < 0)
-        usp_worker_release(index);
     return order.result;
 }

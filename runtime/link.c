@@ -11,11 +11,12 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "runtime/failpoint.h"
 #include "runtime/report.h"
 #include "runtime/worker.h"
 
 #define SMALL_PAYLOAD 8192 /* up to here a payload that the socket does not take is copied and queued */
-#define SCRATCH_SIZE 16384 /* small, for what is read here beyond the headers is copied once more */
+#define SCRATCH_SIZE 8192  /* small, for what is read here beyond the headers is copied once more */
 #define BACKLOG 4096
 
 struct link {
@@ -24,6 +25,7 @@ struct link {
     unsigned peer;        /* USP_MAX_WORKERS until its HELLO has come */
     uint32_t generation;  /* of the peer's record */
     bool closing;
+    bool enough;          /* a payload was read whole, to where it belongs: nothing more is likely to be there */
     /* what is being received */
     struct usp_frame frame;
     size_t have;          /* bytes of the header */
@@ -126,7 +128,9 @@ static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
     (void)suggested;
     struct link *link = handle->data;
-    if (link->left == 0)
+    if (link->enough)
+        *buffer = uv_buf_init(NULL, 0); /* libuv would read until it is told EAGAIN */
+    else if (link->left == 0)
         *buffer = uv_buf_init(scratch, sizeof scratch);
     else if (link->place)
         *buffer = uv_buf_init(link->place + (link->frame.length - link->left),
@@ -138,12 +142,17 @@ static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
 {
     struct link *link = stream->data;
+    if (n == UV_ENOBUFS && link->enough) {
+        link->enough = false;
+        return;
+    }
     if (n < 0) {
         close_link(link);
         return;
     }
     if (link->left > 0) { /* it has been read to where it belongs */
         take_payload(link, (size_t)n);
+        link->enough = link->left == 0;
         return;
     }
     const char *at = buffer->base, *end = at + n;
@@ -282,6 +291,7 @@ static int connect_to(unsigned worker)
     int rc = usp_link_adopt(worker, fd);
     if (rc < 0)
         return rc;
+    USP_FAILPOINT("link-connected");
     struct usp_frame hello = {
         .type = USP_FRAME_HELLO,
         .worker = usp_worker_index(),
@@ -365,6 +375,7 @@ static int send_frame(unsigned worker, struct usp_frame *frame, const void *payl
     if (rc < 0)
         return rc;
     frame->worker = usp_worker_index();
+    USP_FAILPOINT("linked");
     uv_buf_t buffers[2] = {
         uv_buf_init((char *)frame, sizeof *frame),
         uv_buf_init((char *)(uintptr_t)payload,
@@ -372,9 +383,10 @@ static int send_frame(unsigned worker, struct usp_frame *frame, const void *payl
     };
     rc = uv_try_write((uv_stream_t *)&link->pipe, buffers, frame->length ? 2 : 1);
     if (rc < 0 && rc != UV_EAGAIN) {
-        close_link(link);
+        by_peer[worker] = NULL; /* what it has sent is still to be read; the end of file closes the link */
         return rc;
     }
+    USP_FAILPOINT("frame-written");
     size_t done = rc < 0 ? 0 : (size_t)rc;
     if (done == sizeof *frame + frame->length)
         return 0;

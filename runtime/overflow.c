@@ -53,8 +53,11 @@ static void on_fault(int signum, siginfo_t *info, void *context)
         before.sa_sigaction(signum, info, context);
         return;
     }
-    /* the instruction is tried again, and faults with the default effect */
+    /* the instruction is tried again, and faults with the default effect; one that was sent by kill() or
+       raise() has no instruction, and comes again on the way out of here */
     signal(signum, SIG_DFL);
+    if (info->si_code <= 0)
+        raise(signum);
 }
 
 void usp_overflow_install(void)

@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include "runtime/failpoint.h"
 #include "runtime/report.h"
 
 struct usp_region usp_region;
@@ -107,10 +108,12 @@ bool usp_spans_lock_or_take_over(int64_t dead)
 void usp_spans_lock(void)
 {
     usp_spans_lock_or_take_over(-1);
+    USP_FAILPOINT("arena-locked");
 }
 
 void usp_spans_unlock(void)
 {
+    USP_FAILPOINT("arena-unlocking");
     atomic_store_explicit(&usp_region.spans->lock, 0, memory_order_release);
 }
 

@@ -329,8 +329,24 @@ int usp_sched_init(void)
     return 0;
 }
 
+/* What the parent's loop holds is of no use here and cannot be closed here. It is kept where a leak checker,
+   which runs if a process calls exit(), finds it. */
+static void keep_inherited(void)
+{
+    static struct inherited {
+        struct inherited *next;
+        uv_loop_t loop;
+    } *inherited;
+    struct inherited *one = malloc(sizeof *one);
+    if (!one)
+        return;
+    *one = (struct inherited){inherited, loop};
+    inherited = one;
+}
+
 int usp_sched_adopt(unsigned worker)
 {
+    keep_inherited();
     struct usp_fibre *loop_fibre = usp_sched.loop_fibre;
     usp_stack_forget();
     memset(&usp_sched, 0, sizeof usp_sched);

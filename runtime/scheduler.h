@@ -143,8 +143,8 @@ __attribute__((noreturn)) void usp_loop_for_ever(void);
 /* The cycle counter, or what comes nearest to it. */
 uint64_t usp_ticks(void);
 
-/* What the floor of workers does in the loop's fibre: empty the mailbox; wait awake for a moment, is there
-   something now; say that it sleeps and look once more; say that it is awake; is there nothing left to do
+/* What the floor of workers does in the loop's fibre: empty the mailbox; wait awake for a moment (false: not
+   tried); say that it sleeps and look once more; say that it is awake; is there nothing left to do
    for ever? */
 struct usp_sched_hooks {
     void (*drain)(void);

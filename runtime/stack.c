@@ -42,6 +42,7 @@ static struct {
 } classes[CLASSES];
 
 static struct slab *slabs;
+static struct slab *left; /* in a worker: its parents' records, where a leak checker finds them */
 static unsigned big_in_use;
 static unsigned n_mprotected;
 static bool no_guard_install;
@@ -166,7 +167,11 @@ void usp_stack_forget(void)
     }
     big_in_use = 0;
     n_mprotected = 0;
-    slabs = NULL; /* the records are the parent's; a private copy of some bytes */
+    struct slab **at = &left;
+    while (*at)
+        at = &(*at)->next;
+    *at = slabs;
+    slabs = NULL;
 }
 
 void usp_stack_deinit(void)

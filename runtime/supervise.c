@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "runtime/arena.h"
+#include "runtime/failpoint.h"
 #include "runtime/link.h"
 #include "runtime/report.h"
 #include "runtime/worker.h"
@@ -30,6 +31,8 @@ struct grave {
     struct grave *next;
     unsigned index;
     uint32_t death; /* count of deaths that the survivors must have seen */
+    bool gentle;
+    char how[200];
 };
 
 static struct child *children;
@@ -58,25 +61,40 @@ static void describe(const struct usp_worker *worker, const siginfo_t *info, cha
                  (int)worker->pid, info->si_status, strsignal(info->si_status));
 }
 
-/* The children of a dead worker are the root's now. */
+void usp_supervise_tell_root(void)
+{
+    atomic_fetch_add(&usp_shared->orphans, 1);
+    if (!usp_worker_is_root())
+        kill(usp_shared->root, USP_SIGNAL_BELL); /* a frame might not leave a worker that is about to end */
+}
+
+static void make_orphan(struct usp_worker *worker)
+{
+    atomic_store(&worker->parent, 0);
+    atomic_store(&worker->orphan, 1);
+}
+
+/* The children of a dead worker are the root's now, in whatever state they are: they may not have been born, or be
+   dead themselves and not have been looked after to the end. */
 static void orphan_children_of(unsigned index)
 {
     uint32_t n = atomic_load(&usp_shared->n_records);
     bool any = false;
     for (unsigned i = 1; i < n; i++) {
         struct usp_worker *worker = usp_worker_of(i);
-        if (atomic_load(&worker->parent) == index &&
-            atomic_load(&worker->state) == USP_WORKER_RUNNING) {
-            atomic_store(&worker->parent, 0);
-            atomic_store(&worker->orphan, 1);
+        if (atomic_load(&worker->parent) == index && atomic_load(&worker->state) != USP_WORKER_FREE) {
+            make_orphan(worker);
             any = true;
         }
     }
-    if (any) {
-        atomic_fetch_add(&usp_shared->orphans, 1);
-        if (!usp_worker_is_root())
-            usp_link_bell(0);
-    }
+    if (any)
+        usp_supervise_tell_root();
+}
+
+void usp_supervise_hand_over(void)
+{
+    if (!usp_worker_is_root())
+        orphan_children_of(usp_worker_index());
 }
 
 static void ring_everybody(void)
@@ -88,20 +106,30 @@ static void ring_everybody(void)
             usp_link_bell(i); /* in any case: the dead one may have taken `sleeping` down and not rung */
 }
 
+/* May be done twice, if who does it first dies of it. `how`: NULL if the ends are to retire. */
 static void bury(unsigned index, const char *how)
 {
     struct usp_worker *worker = usp_worker_of(index);
-    atomic_store(&worker->state, USP_WORKER_DEAD);
+    if (atomic_load(&worker->state) != USP_WORKER_BURIED)
+        atomic_store(&worker->state, USP_WORKER_DEAD);
     usp_arena_recover(index);
+    USP_FAILPOINT("burial-begun");
     if (usp_worker_hooks.died)
         usp_worker_hooks.died(index, how);
+    USP_FAILPOINT("burial-channels-done");
+    atomic_store(&worker->state, USP_WORKER_BURIED);
     orphan_children_of(index);
     uint32_t death = atomic_fetch_add(&usp_shared->deaths, 1) + 1;
+    USP_FAILPOINT("burial-counted");
     ring_everybody();
-    struct grave *grave = malloc(sizeof *grave);
+    struct grave *grave = calloc(1, sizeof *grave);
     if (!grave)
         return; /* the record and its blocks stay unused */
-    *grave = (struct grave){graves, index, death};
+    grave->next = graves;
+    grave->index = index;
+    grave->death = death;
+    grave->gentle = !how;
+    snprintf(grave->how, sizeof grave->how, "%s", how ? how : "");
     graves = grave;
 }
 
@@ -121,6 +149,31 @@ static void unlink_child(struct child *child)
     n_children--;
 }
 
+static void uncount(struct usp_worker *worker)
+{
+    if (atomic_exchange(&worker->counted, 0))
+        atomic_fetch_sub(&usp_shared->n_running, 1);
+}
+
+static void end_badly(unsigned index, int code, const char *how, usp_ended_fn *ended, void *arg)
+{
+    uncount(usp_worker_of(index));
+    if (how)
+        usp_report("%s", how);
+    bury(index, how);
+    if (ended)
+        ended(arg, code, how);
+}
+
+void usp_supervise_lost(unsigned index, const char *why, usp_ended_fn *ended, void *arg)
+{
+    struct usp_worker *worker = usp_worker_of(index);
+    char how[200];
+    snprintf(how, sizeof how, "worker of '%s' (pid %d) could not be watched: %s; it was killed by signal %d",
+             worker->name, (int)worker->pid, why, SIGKILL);
+    end_badly(index, -SIGKILL, how, ended, arg);
+}
+
 /* Reaps a child that has ended, puts right what it left, and tells who started it. */
 static void child_ended(struct child *child)
 {
@@ -133,21 +186,20 @@ static void child_ended(struct child *child)
         }
     child->gone = true;
     unlink_child(child);
-    atomic_fetch_sub(&usp_shared->n_running, 1);
     struct usp_worker *worker = usp_worker_of(child->index);
     int code = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
     if (code == 0 && atomic_load(&worker->state) == USP_WORKER_ENDED) {
+        uncount(worker);
         usp_link_ended(child->index);
         usp_worker_release(child->index);
         if (child->ended)
             child->ended(child->arg, 0, NULL);
+    } else if (code == 0 && atomic_load(&worker->gentle)) {
+        end_badly(child->index, 0, NULL, child->ended, child->arg);
     } else {
         char how[200];
         describe(worker, &info, how, sizeof how);
-        usp_report("%s", how);
-        bury(child->index, how);
-        if (child->ended)
-            child->ended(child->arg, code, how);
+        end_badly(child->index, code, how, child->ended, child->arg);
     }
     uv_poll_stop(&child->poll);
     uv_close((uv_handle_t *)&child->poll, child_closed);
@@ -197,57 +249,81 @@ void usp_worker_end_children(void)
     uint64_t deadline = uv_hrtime() + 2000000000u;
     for (struct child *child = children; child; child = child->next) {
         struct pollfd p = {.fd = child->fd, .events = POLLIN};
-        uint64_t now = uv_hrtime();
-        if (poll(&p, 1, now < deadline ? (int)((deadline - now) / 1000000) : 0) <= 0)
+        int n;
+        do {
+            uint64_t now = uv_hrtime();
+            n = poll(&p, 1, now < deadline ? (int)((deadline - now) / 1000000) : 0);
+        } while (n < 0 && errno == EINTR);
+        if (n <= 0)
             kill(child->pid, SIGKILL);
-        waitpid(child->pid, NULL, 0);
+        while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
+            ;
     }
+    usp_supervise_hand_over();
+}
+
+/* Has the process of a record that is RUNNING ended? Then it has crashed, for a worker that ends says so first. Asks the
+   kernel, not the record: the parent may not have seen it yet. */
+static bool has_crashed(struct usp_worker *worker)
+{
+    uint32_t generation = worker->generation;
+    pid_t pid = worker->pid;
+    if (atomic_load(&worker->state) == USP_WORKER_DEAD || atomic_load(&worker->state) == USP_WORKER_BURIED)
+        return true;
+    int fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    bool ended = fd < 0 ? pid > 0 && errno == ESRCH : poll(&p, 1, 0) > 0;
+    if (fd >= 0)
+        close(fd);
+    /* If it is RUNNING still, the record is still that of the process asked for: it cannot be used again before this
+       worker has answered. */
+    return ended && worker->generation == generation && worker->pid == pid &&
+           atomic_load(&worker->state) == USP_WORKER_RUNNING;
 }
 
 /* Only what frees the locks: the caller may hold others, and the rest of a burial needs them. */
 bool usp_supervise_stuck(unsigned holder)
 {
-    (void)holder;
-    bool any = false;
-    for (struct child *child = children; child; child = child->next) {
-        struct pollfd p = {.fd = child->fd, .events = POLLIN};
-        struct usp_worker *worker = usp_worker_of(child->index);
-        if (child->gone || poll(&p, 1, 0) <= 0 ||
-            atomic_load(&worker->state) == USP_WORKER_ENDED)
-            continue;
-        atomic_store(&worker->state, USP_WORKER_DEAD);
-        usp_arena_recover(child->index);
-        if (usp_worker_hooks.seize)
-            usp_worker_hooks.seize(child->index);
-        any = true;
-    }
-    return any;
+    if (holder >= USP_MAX_WORKERS || holder == usp_worker_index())
+        return false;
+    struct usp_worker *worker = usp_worker_of(holder);
+    if (!has_crashed(worker))
+        return false;
+    uint32_t running = USP_WORKER_RUNNING;
+    atomic_compare_exchange_strong(&worker->state, &running, USP_WORKER_DEAD);
+    usp_arena_recover(holder);
+    if (usp_worker_hooks.seize)
+        usp_worker_hooks.seize(holder);
+    return true;
 }
 
 /* ---- what a survivor does ---- */
 
+/* Those whose burial is not complete are left for the next time: their locks, and what they have moved into a
+   buffer, are not yet known. */
 static void look_after_own_tasks(void)
 {
+    static bool lost[USP_MAX_WORKERS];
     uint32_t n = atomic_load(&usp_shared->n_records);
-    for (unsigned i = 1; i < n; i++)
-        if (atomic_load(&usp_worker_of(i)->state) == USP_WORKER_DEAD)
+    for (unsigned i = 0; i < n; i++) {
+        lost[i] = atomic_load(&usp_worker_of(i)->state) == USP_WORKER_BURIED;
+        if (lost[i])
             usp_link_drain(i);
+    }
     /* what the dead ones had sent or put into the mailbox has arrived; claims still open are lost */
-    struct usp_worker *self = usp_worker_of(usp_worker_index());
-    if (atomic_load(&self->mailbox))
-        usp_sched_hooks.drain();
+    usp_sched_hooks.drain();
     for (struct usp_fibre *fibre = usp_sched.all; fibre; fibre = fibre->all_next) {
         struct usp_task *task = fibre->task;
-        if (!task || task->woken || task->flags & USP_TASK_STREAMING)
+        uint64_t commit = task ? atomic_load(&task->commit) : USP_NONE;
+        if (usp_commit_state(commit) != USP_CLAIMED || usp_commit_worker(commit) >= n ||
+            !lost[usp_commit_worker(commit)])
             continue;
-        uint64_t commit = atomic_load(&task->commit);
-        if (usp_commit_state(commit) == USP_CLAIMED &&
-            atomic_load(&usp_worker_of(usp_commit_worker(commit))->state) == USP_WORKER_DEAD) {
-            if (commit & USP_DONE)
-                usp_wake(task);
-            else
-                usp_worker_hooks.retry(task);
-        }
+        if (task->woken)
+            usp_worker_hooks.received(task);
+        else if (commit & USP_DONE)
+            usp_wake(task);
+        else if (!(task->flags & USP_TASK_STREAMING))
+            usp_worker_hooks.retry(task);
     }
 }
 
@@ -267,30 +343,76 @@ static void clear_graves(void)
 {
     for (struct grave **at = &graves; *at;) {
         struct grave *grave = *at;
-        if (everybody_has_seen(grave->death)) {
-            usp_arena_reclaim(grave->index);
-            usp_worker_release(grave->index);
-            *at = grave->next;
-            free(grave);
-        } else {
+        if (!everybody_has_seen(grave->death)) {
             at = &grave->next;
+            continue;
         }
+        if (usp_worker_hooks.forgotten)
+            usp_worker_hooks.forgotten(grave->index, grave->gentle ? NULL : grave->how);
+        usp_arena_reclaim(grave->index);
+        usp_worker_release(grave->index);
+        *at = grave->next;
+        free(grave);
+    }
+}
+
+/* A worker whose parent has ended. */
+static void take_over(unsigned index)
+{
+    struct usp_worker *worker = usp_worker_of(index);
+    uint64_t birth = (uint64_t)worker->generation << 32;
+    char how[200];
+    if (atomic_compare_exchange_strong(&worker->birth, &birth, birth | USP_UNBORN)) {
+        snprintf(how, sizeof how, "no worker was started for process '%s': its parent has ended", worker->name);
+        end_badly(index, 0, how, NULL, NULL);
+        return;
+    }
+    pid_t pid = (pid_t)(uint32_t)birth;
+    siginfo_t info;
+    if ((uint32_t)birth != USP_UNBORN && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
+        int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+        int rc = fd < 0 ? -errno : usp_supervise_add(index, pid, fd, NULL, NULL);
+        if (rc == 0) {
+            if (!atomic_exchange(&worker->counted, 1))
+                atomic_fetch_add(&usp_shared->n_running, 1);
+            return;
+        }
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        usp_supervise_lost(index, strerror(-rc), NULL, NULL);
+        return;
+    }
+    /* its parent has reaped it and then ended */
+    uint32_t state = atomic_load(&worker->state);
+    if (state == USP_WORKER_ENDED) {
+        uncount(worker);
+        usp_worker_release(index);
+        return;
+    }
+    snprintf(how, sizeof how, "worker of '%s' (pid %d) has ended with its parent", worker->name, (int)pid);
+    if (state == USP_WORKER_RUNNING)
+        usp_report("%s", how);
+    uncount(worker);
+    bury(index, how);
+}
+
+static void reap_strays(void)
+{
+    for (size_t i = 0; i < sizeof usp_shared->strays / sizeof usp_shared->strays[0]; i++) {
+        pid_t pid = atomic_exchange(&usp_shared->strays[i], 0);
+        if (pid > 0)
+            waitpid(pid, NULL, 0); /* it is about to end */
     }
 }
 
 static void take_over_orphans(void)
 {
     orphans_seen = atomic_load(&usp_shared->orphans);
+    reap_strays();
     uint32_t n = atomic_load(&usp_shared->n_records);
-    for (unsigned i = 1; i < n; i++) {
-        struct usp_worker *worker = usp_worker_of(i);
-        if (!atomic_exchange(&worker->orphan, 0))
-            continue;
-        int fd = (int)syscall(SYS_pidfd_open, worker->pid, 0);
-        if (fd < 0 || usp_supervise_add(i, worker->pid, fd, NULL, NULL) < 0)
-            usp_report("cannot watch the orphaned worker of '%s' (pid %d)", worker->name,
-                       (int)worker->pid);
-    }
+    for (unsigned i = 1; i < n; i++)
+        if (atomic_exchange(&usp_worker_of(i)->orphan, 0))
+            take_over(i);
 }
 
 bool usp_supervise_pending(void)
@@ -309,8 +431,8 @@ static void answer(struct usp_worker *self, uint32_t deaths)
     uint32_t n = atomic_load(&usp_shared->n_records);
     for (unsigned i = 1; i < n; i++) {
         unsigned supervisor = atomic_load(&usp_worker_of(i)->parent);
-        if (atomic_load(&usp_worker_of(i)->state) == USP_WORKER_DEAD &&
-            supervisor != usp_worker_index() &&
+        if (atomic_load(&usp_worker_of(i)->state) == USP_WORKER_BURIED &&
+            supervisor < USP_MAX_WORKERS && supervisor != usp_worker_index() &&
             atomic_exchange(&usp_worker_of(supervisor)->sleeping, 0))
             usp_link_bell(supervisor);
     }

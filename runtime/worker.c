@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "runtime/arena.h"
+#include "runtime/failpoint.h"
 #include "runtime/fork.h"
 #include "runtime/link.h"
 #include "runtime/report.h"
@@ -29,9 +30,12 @@ void usp_wake_far(struct usp_task *task)
         task->mail_next = head;
     while (!atomic_compare_exchange_weak_explicit(&worker->mailbox, &head, task,
                                                   memory_order_seq_cst, memory_order_relaxed));
+    USP_FAILPOINT("mail-left");
     if (atomic_load_explicit(&worker->sleeping, memory_order_seq_cst) &&
-        atomic_exchange_explicit(&worker->sleeping, 0, memory_order_seq_cst))
+        atomic_exchange_explicit(&worker->sleeping, 0, memory_order_seq_cst)) {
+        USP_FAILPOINT("bell-to-ring");
         usp_link_bell(index);
+    }
 }
 
 static void empty_mailbox(struct usp_worker *self)
@@ -91,6 +95,9 @@ int usp_worker_reserve(const char *name)
         worker->pid = 0;
         worker->start_error = 0;
         worker->address_size = 0;
+        atomic_store(&worker->birth, (uint64_t)worker->generation << 32);
+        atomic_store(&worker->counted, 0);
+        atomic_store(&worker->gentle, 0);
         atomic_store(&worker->mailbox, NULL);
         atomic_store(&worker->sleeping, 0);
         atomic_store(&worker->orphan, 0);
@@ -106,6 +113,7 @@ int usp_worker_reserve(const char *name)
 
 void usp_worker_release(unsigned index)
 {
+    atomic_store(&usp_worker_of(index)->parent, USP_NOBODY); /* or an orphan of its parent it might seem to be */
     atomic_store(&usp_worker_of(index)->state, USP_WORKER_FREE);
 }
 

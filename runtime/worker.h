@@ -9,10 +9,16 @@
    so one of the two sees the other; a waker that takes the flag down rings the bell (a frame on the link).
 
    Death. The parent sees it by pidfd. It marks the record DEAD, has the floors above repair what the dead
-   one may have left half done (usp_worker_hooks.died), counts `deaths` up and rings everybody. Each
-   worker then looks through its own tasks for claims that died with their claimer, and answers in `deaths_seen`.
-   Only when all have answered are the blocks and the record of the dead one used again. The root is the
-   subreaper: a worker whose parent has died becomes the root's to supervise. */
+   one may have left half done (usp_worker_hooks.died), marks it BURIED, counts `deaths` up and rings everybody.
+   Each worker then looks through its own tasks for claims that died with their claimer, and answers in
+   `deaths_seen`. Only when all have answered are the blocks and the record of the dead one used again. Whoever
+   spins for a lock of a dead worker frees it, without waiting for the parent.
+
+   The root is the subreaper: the workers of a worker that has ended, in whatever state, and the dead whose burial
+   it has not finished, become the root's. All of a burial can be done twice.
+
+   Birth. Parent and child agree on the child's existence in one word, `birth`, by compare-and-swap: a child whose
+   parent died first finds its record withdrawn, and only tells the root that there is somebody to reap. */
 #ifndef USP_RUNTIME_WORKER_H
 #define USP_RUNTIME_WORKER_H
 
@@ -37,6 +43,7 @@ enum usp_worker_state {
     USP_WORKER_RUNNING,
     USP_WORKER_ENDED,    /* cleanly; nothing of it is left */
     USP_WORKER_DEAD,     /* otherwise; being looked after */
+    USP_WORKER_BURIED,   /* looked after; survivors are to see what they have lost by it */
 };
 
 struct usp_worker {
@@ -46,6 +53,9 @@ struct usp_worker {
     _Atomic uint32_t deaths_seen;
     _Atomic uint32_t orphan;     /* its parent has died; the root is to take it over */
     _Atomic uint32_t parent;
+    _Atomic uint64_t birth;      /* generation << 32 | pid; 0 for the pid: not yet; USP_UNBORN: never */
+    _Atomic uint32_t counted;    /* in n_running */
+    _Atomic uint32_t gentle;     /* it calls exit(0): its ends retire */
     uint32_t generation;         /* of this record */
     pid_t pid;
     int start_error;             /* errno by which its start failed, 0 otherwise */
@@ -54,9 +64,12 @@ struct usp_worker {
     const char *name;            /* of its first process */
 };
 
+#define USP_UNBORN 0xffffffffu
+
 struct usp_shared {
     _Atomic uint32_t deaths;
-    _Atomic uint32_t orphans;
+    _Atomic uint32_t orphans;    /* counts what the root is to take over or to reap */
+    _Atomic int32_t strays[16];  /* pids of children without a record, to be reaped by the root */
     _Atomic uint32_t n_records;  /* records ever used */
     _Atomic uint32_t n_running;  /* workers but the root */
     uint64_t secret;             /* who knows it has the arena mapped */
@@ -104,7 +117,7 @@ typedef void usp_ended_fn(void *arg, int code, const char *how);
 int usp_worker_reserve(const char *name);
 void usp_worker_release(unsigned index);
 /* Forks a worker that calls run(arg) on its loop's stack, to make its first fibres, and ends when its last
-   fibre has. 0; or -errno and then there is no worker and the record is free again. */
+   fibre has. 0; or -errno, and then there is no worker, and the record is the caller's to release. */
 int usp_worker_fork(unsigned index, void (*run)(void *), void *arg, usp_ended_fn *ended,
                     void *ended_arg);
 /* Children of this worker that have not ended. */
@@ -116,14 +129,18 @@ bool usp_worker_is_root(void);
 void usp_worker_end_children(void);
 /* Is this operating-system process the one that the library was initialised, or forked, in? */
 bool usp_runtime_is_home(void);
-/* From an exit handler: this worker ends with exit(0) or exit(n). */
+/* From an exit handler: this worker ends with exit(0). Its parent gives back what is left of it, as after a crash, but
+   without blame. */
 void usp_worker_exiting(void);
 
 struct usp_worker_hooks {
     int (*enter)(void);                    /* first use in a process: initialises all floors */
-    void (*seize)(unsigned index);         /* in its supervisor: free the locks that a dead worker holds */
-    void (*died)(unsigned index, const char *how); /* the same, and all else; before anybody is told */
+    void (*seize)(unsigned index);         /* in anybody: free the locks that a dead worker holds */
+    void (*died)(unsigned index, const char *how); /* in its supervisor: the same, and all else; before anybody
+                                              is told. `how` is NULL after exit(0) */
     void (*retry)(struct usp_task *task);  /* in a survivor: the claim on this task died with its claimer */
+    void (*received)(struct usp_task *task); /* ... had taken effect, but the task has not run since */
+    void (*forgotten)(unsigned index, const char *how); /* in its supervisor: every survivor has looked */
     void (*stuck)(void);                   /* in the root: nothing in the program can ever run again */
     void (*adopted)(void);                 /* in a new worker: forget the parent's private state */
 };
@@ -131,7 +148,8 @@ extern struct usp_worker_hooks usp_worker_hooks;
 
 /* ---- between the files of this floor ---- */
 
-/* Waits awake, for a moment and only if that has paid lately. Has something become ready? */
+/* Waits awake, for a moment and only if that has paid lately. False: it did not try. Else all that is looked
+   at before a worker sleeps has to be looked at anew. */
 bool usp_linger(void);
 /* In a new worker: it has not tried yet. */
 void usp_linger_reset(void);
@@ -144,8 +162,14 @@ int usp_supervise_add(unsigned index, pid_t pid, int fd, usp_ended_fn *ended, vo
 /* In a new worker: closes the parent's pidfds. */
 void usp_supervise_forget(void);
 void usp_supervise_deinit(void);
-/* While spinning on a lock that `holder` has had for long: looks whether a child has died. */
+/* While spinning on a lock that `holder` has had for long: looks whether it has died, and frees what it holds. */
 bool usp_supervise_stuck(unsigned holder);
+/* The root is to look for orphans and strays. */
+void usp_supervise_tell_root(void);
+/* In a worker that ends: what is left to do for its dead children is the root's from now on. */
+void usp_supervise_hand_over(void);
+/* A child that could not be watched, and has been killed and reaped. */
+void usp_supervise_lost(unsigned index, const char *why, usp_ended_fn *ended, void *arg);
 /* Closes what the parent's loop has open, in a new worker. */
 void usp_sched_forget(void);
 /* Makes the loop return; may be called in a signal handler. */

@@ -1,8 +1,9 @@
 #!/bin/sh
-# docs.sh ROOT ARCHIVE: what the documents print is true. Every ```c block of README.md and docs/guide.md
-# compiles, with each compiler there is, without a warning. A block that includes nothing gets the headers of
-# `prelude` first. A program that is followed by a ```text block (nothing or a line "It prints..." between) is run, as workers and as light processes,
-# and prints that. The manual pages are all installed, and what they say of names exists.
+# docs.sh ROOT ARCHIVE: what the documents say is true. Every ```c block of README.md and docs/guide.md compiles,
+# with each compiler there is, without a warning; one that includes nothing gets the headers of `prelude` first.
+# A program that is followed by a ```text block, with at most a line "It prints..." between, is run as workers and
+# as light processes, and prints that. The manual pages are installed, well formed, and name what is public,
+# and every variable of the environment is in README and manual.
 root=$1 archive=$2
 flags="-std=gnu11 -Wall -Wextra -Werror -I$root/include $(pkg-config --cflags libuv jansson)"
 libs="$archive $(pkg-config --libs libuv jansson) -pthread"
@@ -86,7 +87,7 @@ pages_are_installed() {
 
 # Every name of the face that is a function is on a page, and no page speaks of one that is none.
 pages_name_the_functions() {
-    public=$(sed -n 's/^ *\(uvcsp_[a-z_]*\);.*/\1/p' "$root/uvcsp.map")
+    public=$(sed -n 's/^ *\(uvcsp_[a-z_]*\);.*/\1/p' "$root/uvcsp.map" | grep -vx uvcsp_root) # a variable
     for name in $public; do
         grep -qw "$name" "$root"/docs/man/*.[37] || echo "no page names $name"
     done >"$dir/missing"
@@ -98,7 +99,29 @@ pages_name_the_functions() {
     [ ! -s "$dir/missing" ]
 }
 
+# Every variable that the library reads is told of.
+variables_are_told() {
+    grep -rhoE 'getenv\("UVCSP_[A-Z]*"' "$root/runtime" "$root/channels" "$root/process" "$root/ipc" |
+        cut -d'"' -f2 | sort -u | while read -r name; do
+        for document in README.md docs/man/uvcsp.7; do
+            grep -qw "$name" "$root/$document" || echo "$name is not in $document"
+        done
+    done >"$dir/missing"
+    cat "$dir/missing"
+    [ ! -s "$dir/missing" ]
+}
+
+demos_are_told() {
+    sed -n 's/^\([a-z_0-9]*\)|.*/\1/p' "$root/demos/list" | while read -r name; do
+        grep -q "^| .$name. |" "$root/README.md" || echo "$name is not in README.md"
+    done >"$dir/missing"
+    cat "$dir/missing"
+    [ ! -s "$dir/missing" ]
+}
+
 try 'every manual page is installed' pages_are_installed
+try 'every demo is in README' demos_are_told
+try 'every variable of the environment is told of' variables_are_told
 try 'the manual names what is public' pages_name_the_functions
 if command -v mandoc >/dev/null; then
     try 'the manual is well formed' mandoc -T lint -W warning "$root"/docs/man/*.[37]

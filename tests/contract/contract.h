@@ -42,6 +42,15 @@ static inline void *seen_by_all(size_t size)
     return memory;
 }
 
+/* Before a case that ends workers by signals: Check's own handlers, which a worker inherits, would pass them
+   on to the whole case. */
+static inline int default_signals(void)
+{
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    return 0;
+}
+
 /* In which of the ways a set of processes can be placed it is this time. In light mode all are alike. */
 enum placement { FORKED, LIGHT, PLACEMENTS };
 

@@ -1,0 +1,106 @@
+/* Waiting awake before sleeping: when a worker tries it, and when it stops trying. */
+#include <stdlib.h>
+
+#include "runtime/worker.h"
+#include "tests/fixture.h"
+
+static int before(void)
+{
+    unsetenv("UVCSP_SPIN");
+    return usp_runtime_init();
+}
+
+static int after(void)
+{
+    atomic_store(&usp_shared->n_running, 0);
+    atomic_store(&usp_worker_of(0)->mailbox, NULL);
+    return usp_runtime_deinit();
+}
+
+static void have_a_partner(void)
+{
+    atomic_store(&usp_shared->n_running, 1);
+}
+
+/* How often the worker sleeps at once before it tries. */
+static int skipped(void)
+{
+    int n = 0;
+    while (!usp_linger()) {
+        n++;
+        ck_assert_int_lt(n, 1000000);
+    }
+    return n;
+}
+
+TEST(who_has_nobody_to_wait_for_sleeps_at_once)
+{
+    for (int i = 0; i < 1000; i++)
+        ck_assert(!usp_linger());
+}
+
+TEST(a_worker_that_lives_for_a_moment_does_not_try)
+{
+    have_a_partner();
+    for (int i = 0; i < 5; i++)
+        ck_assert(!usp_linger());
+    skipped();
+}
+
+TEST(each_try_in_vain_makes_the_next_one_rarer)
+{
+    have_a_partner();
+    skipped();
+    int first = skipped(), second = skipped();
+    ck_assert_int_gt(first, 50);
+    ck_assert_int_gt(second, first);
+}
+
+TEST(tries_never_cease)
+{
+    have_a_partner();
+    for (int i = 0; i < 10; i++)
+        skipped();
+    ck_assert_int_le(skipped(), 1 << 14);
+}
+
+TEST(mail_that_comes_soon_keeps_it_trying)
+{
+    static struct usp_task task;
+    have_a_partner();
+    skipped();
+    skipped();
+    atomic_store(&usp_worker_of(0)->mailbox, &task);
+    int tries = 0;
+    while (skipped() > 0) /* a try in which the worker loses its processor for long sets it back */
+        ck_assert_int_lt(++tries, 10000);
+}
+
+static void fired(uv_timer_t *timer)
+{
+    *(bool *)timer->data = true;
+}
+
+TEST(the_loop_has_turns_while_it_waits)
+{
+    bool seen = false;
+    uv_timer_t timer = {.data = &seen};
+    ck_assert_int_eq(uv_timer_init(usp_loop(), &timer), 0);
+    ck_assert_int_eq(uv_timer_start(&timer, fired, 0, 0), 0);
+    have_a_partner();
+    skipped();
+    ck_assert(seen);
+    uv_close((uv_handle_t *)&timer, NULL);
+    usp_poll();
+}
+
+TEST(the_environment_can_forbid_it)
+{
+    setenv("UVCSP_SPIN", "0", 1);
+    usp_linger_reset();
+    have_a_partner();
+    for (int i = 0; i < 1000; i++)
+        ck_assert(!usp_linger());
+}
+
+SUITE("linger", .before = before, .after = after)
