@@ -191,7 +191,7 @@ static struct usp_end *first_end(const struct choice *choice)
     for (size_t i = 0; i < choice->n; i++) {
         struct usp_end *end = choice->guards[i].subject;
         if (is_channel(&choice->guards[i]) && end && usp_arena_holds(end, sizeof *end) &&
-            end->magic == USP_END_MAGIC)
+            end->magic == USP_END_MAGIC && end->task) /* one that is nobody's is used from several workers */
             return end;
     }
     return NULL;
@@ -403,6 +403,7 @@ static long offer_all(struct choice *choice, struct usp_task *self, struct usp_b
         offer->queued = 0;
         offer->filled = 0;
         offer->single = 0;
+        offer->looks = end->looks;
         if (end->side == USP_WRITER) {
             offer->data = (void *)(uintptr_t)bytes[k].data;
             offer->length = bytes[k].length;
@@ -504,7 +505,8 @@ static long park(struct choice *choice, struct usp_task *self)
     }
     if (index == UINT32_MAX || result == USP_RETRY)
         return result;
-    if (outcome > 0) {
+    const struct usp_end *end = choice->guards[result].subject;
+    if (outcome > 0 && !end->looks) { /* the end of a channel is what an end that looks waits for as well */
         choice->ended = (uint32_t)result;
         return -outcome;
     }

@@ -203,9 +203,23 @@ void usp_channel_disown(struct usp_channel *channel)
     channel->held = false;
     USP_FAILPOINT("channel-not-held");
     unlink_made(channel);
+    /* nobody can make an end any more: a side that has none will never have one */
+    for (int side = 0; side < 2 && !channel->lenient; side++)
+        if (channel->n_ends[side] == 0)
+            usp_side_retires(channel, (enum usp_side)side);
     if (channel->n_refs > 1)
         usp_arena_set_owner(channel, USP_NOBODY);
     usp_channel_unref(channel);
+}
+
+void usp_channels_unmatched(struct usp_task *task)
+{
+    for (struct usp_channel *c = usp_wait_of(task)->made; c; c = c->made_next) {
+        usp_lock(c);
+        if (!c->lenient && (c->n_ends[USP_READER] == 0) != (c->n_ends[USP_WRITER] == 0))
+            usp_side_retires(c, c->n_ends[USP_READER] == 0 ? USP_READER : USP_WRITER);
+        usp_unlock(c);
+    }
 }
 
 void usp_channels_release(struct usp_task *task)
@@ -221,7 +235,7 @@ void uvcsp_channel_free(void *x)
         return;
     struct usp_channel *channel = x;
     if (!usp_arena_is(x, USP_BLOCK_CHANNEL) || channel->magic != USP_CHANNEL_MAGIC ||
-        !channel->held) {
+        !channel->held || channel->lenient) {
         usp_report("uvcsp_channel_free: this is no channel, or it was freed before");
         return;
     }
@@ -297,6 +311,23 @@ void usp_wake_side(struct usp_channel *channel, enum usp_side side, int outcome)
         task->outcome = outcome;
         usp_wake_any(task);
     }
+}
+
+void usp_channel_note(struct usp_channel *channel, const char *cause)
+{
+    size_t length = strlen(cause) + 1;
+    char *text = usp_arena_alloc(length, USP_BLOCK_TEXT);
+    if (!text)
+        return;
+    memcpy(text, cause, length);
+    usp_lock(channel);
+    if (!channel->cause) {
+        channel->cause = text;
+        usp_arena_set_owner(text, USP_NOBODY);
+        text = NULL;
+    }
+    usp_unlock(channel);
+    usp_arena_free(text);
 }
 
 void usp_channel_poison(struct usp_channel *channel, const char *cause)

@@ -50,6 +50,7 @@ struct usp_offer {
     uint8_t queued;
     uint8_t single;      /* of a wait with nothing else in it: only who holds the channel's lock can claim it */
     uint8_t filled;      /* the bytes are in `small` or `stash` */
+    uint8_t looks;       /* of an end that looks: it is woken by a message, and the message stays where it is */
     char small[USP_SMALL] __attribute__((aligned(8)));
 };
 
@@ -77,12 +78,16 @@ struct usp_channel {
     uint8_t carrier;
     uint8_t slow;                /* not for channels/fast.c: buffered, not plain, or ended */
     uint8_t far;                 /* its ends are, or have been, in more than one worker */
+    uint8_t lenient;             /* an end whose process fails only retires, and a side that has retired comes back
+                                    with a new end: queues and pipes of the floor above */
     uint32_t capacity;
     struct usp_queue waiting[2];
     size_t size;                 /* of a value */
     uint32_t written, read;      /* messages that ever entered, and left, the buffer */
     char *buffer;                /* `mask` + 1 slots: a power of two, so that the counters may wrap */
     uint32_t mask;
+    _Atomic uint32_t passing;    /* of a lenient one: messages that were to go past the buffer, to a waiting reader ... */
+    _Atomic uint32_t passed;     /* ... and those that have */
     uint32_t n_ends[2];          /* not retired */
     uint32_t n_refs;             /* end records, and 1 for its maker */
     uint32_t ticket;
@@ -107,6 +112,7 @@ struct usp_end {
     uint32_t magic;
     uint8_t side;
     uint8_t retired;
+    uint8_t looks;               /* a reading end that waits for a message, or the end, and takes nothing */
     uint16_t way;                /* of a mobile end: USP_AT_HOME ... */
     struct usp_channel *channel;
     struct usp_task *task;       /* whose it is */
@@ -296,10 +302,14 @@ struct usp_channel *usp_channel_of(void *x, const char *what);
 void usp_wake_side(struct usp_channel *channel, enum usp_side side, int outcome);
 /* Poisons; takes the lock. `cause` is copied. */
 void usp_channel_poison(struct usp_channel *channel, const char *cause);
+/* Keeps the first cause by which an end of a lenient channel has failed; takes the lock. `cause` is copied. */
+void usp_channel_note(struct usp_channel *channel, const char *cause);
 /* Drops a reference; the lock is held and is released here. Frees the channel with the last. */
 void usp_channel_unref(struct usp_channel *channel);
 /* Gives up the maker's hold on every channel that the task has made. */
 void usp_channels_release(struct usp_task *task);
+/* The task is about to end: whoever waits at a channel of its for a partner that never came is told so. */
+void usp_channels_unmatched(struct usp_task *task);
 /* Drops the maker's hold; takes the lock. */
 void usp_channel_disown(struct usp_channel *channel);
 /* Frees a message of variable length that lies in a buffer, or retires an end that does. */
@@ -310,6 +320,13 @@ void usp_buffer_drop(struct usp_channel *channel);
 /* An end of the channel for `task` (NULL: nobody's yet), counted from now on, in a worker. NULL: the arena is full. */
 struct usp_end *usp_end_new(struct usp_channel *channel, enum usp_side side, struct usp_task *task,
                             unsigned worker);
+/* The same, as the first member of a block of `size` bytes, which goes with it. */
+void *usp_end_new_in(size_t size, struct usp_channel *channel, enum usp_side side,
+                     struct usp_task *task, unsigned worker);
+/* On a lenient channel: the end counts from now on, or does not; the side goes on in either case. */
+void usp_end_count(struct usp_end *end, bool counts);
+/* Ends a side of a channel that has no end any more, or will never have one; the lock is held. */
+void usp_side_retires(struct usp_channel *channel, enum usp_side side);
 /* A mobile end on its way is in no task's list. Its block stays the sender's until the receiver adopts it (a
    buffer's: nobody's), so that it is not lost with its sender. */
 void usp_end_detach(struct usp_end *end);

@@ -56,7 +56,38 @@ static void settle(struct usp_channel *channel, unsigned worker)
 struct usp_end *usp_end_new(struct usp_channel *channel, enum usp_side side, struct usp_task *task,
                             unsigned worker)
 {
-    struct usp_end *end = usp_arena_alloc(sizeof *end, USP_BLOCK_END);
+    return usp_end_new_in(sizeof(struct usp_end), channel, side, task, worker);
+}
+
+/* The lock is held. A side that has retired stays so, and what comes later is retired from the start; on a lenient
+   channel the side comes back. */
+static void count_in(struct usp_end *end)
+{
+    struct usp_channel *channel = end->channel;
+    uint8_t over = end->side == USP_READER ? USP_NO_READERS : USP_NO_WRITERS;
+    if (channel->lenient)
+        channel->ended &= (uint8_t)~over;
+    end->retired = (channel->ended & over) != 0;
+    if (!end->retired)
+        channel->n_ends[end->side]++;
+}
+
+void usp_end_count(struct usp_end *end, bool counts)
+{
+    usp_lock(end->channel);
+    if (counts && end->retired) {
+        count_in(end);
+    } else if (!counts && !end->retired) {
+        end->retired = 1;
+        end->channel->n_ends[end->side]--;
+    }
+    usp_unlock(end->channel);
+}
+
+void *usp_end_new_in(size_t size, struct usp_channel *channel, enum usp_side side,
+                     struct usp_task *task, unsigned worker)
+{
+    struct usp_end *end = usp_arena_alloc(size, USP_BLOCK_END);
     if (!end)
         return NULL;
     *end = (struct usp_end){.side = (uint8_t)side, .channel = channel};
@@ -65,11 +96,7 @@ struct usp_end *usp_end_new(struct usp_channel *channel, enum usp_side side, str
     usp_lock(channel);
     USP_FAILPOINT("end-to-join");
     channel->n_refs++;
-    /* a side that has retired stays so: what comes later is retired from the start */
-    if (channel->ended & (side == USP_READER ? USP_NO_READERS : USP_NO_WRITERS))
-        end->retired = 1;
-    else
-        channel->n_ends[side]++;
+    count_in(end);
     if (worker != channel->home)
         settle(channel, worker);
     USP_FAILPOINT("end-counted");
@@ -97,6 +124,14 @@ void usp_end_detach(struct usp_end *end)
 {
     end->way = USP_ON_ITS_WAY;
     unlink_end(end);
+}
+
+void usp_side_retires(struct usp_channel *channel, enum usp_side side)
+{
+    channel->ended |= side == USP_READER ? USP_NO_READERS : USP_NO_WRITERS;
+    channel->slow = 1;
+    usp_wake_side(channel, USP_READER, UVCSP_RETIRED);
+    usp_wake_side(channel, USP_WRITER, UVCSP_RETIRED);
 }
 
 /* Counts the end out; the lock is held. The last of its side ends the channel for the other. */
@@ -130,7 +165,8 @@ static void lock_and_count_out(struct usp_end *end)
     struct usp_channel *channel = end->channel;
     usp_lock(channel);
     count_out(end);
-    if (__builtin_expect(usp_buffered(channel) > 0 && channel->ended & USP_NO_READERS, 0)) {
+    if (__builtin_expect(usp_buffered(channel) > 0 && channel->ended & USP_NO_READERS, 0) &&
+        !channel->lenient) {
         usp_unlock(channel);
         usp_buffer_drop(channel);
         usp_lock(channel);
@@ -146,7 +182,9 @@ void usp_end_retire(struct usp_end *end)
 void usp_end_release(struct usp_end *end, enum usp_leave how, const char *cause)
 {
     struct usp_channel *channel = end->channel;
-    if (how == USP_LEAVE_POISON && !end->retired)
+    if (how == USP_LEAVE_POISON && !end->retired && channel->lenient)
+        usp_channel_note(channel, cause);
+    else if (how == USP_LEAVE_POISON && !end->retired)
         usp_channel_poison(channel, cause);
     unlink_end(end);
     lock_and_count_out(end);

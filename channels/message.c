@@ -12,6 +12,27 @@ struct parcel {
     size_t length;
 };
 
+/* Jansson writes values that are nested more deeply than it reads. */
+static bool too_deep(const char *text, size_t length)
+{
+    if (length <= 2 * JSON_PARSER_MAX_DEPTH)
+        return false;
+    int depth = 0;
+    for (bool quoted = false; *text; text++) {
+        if (*text == '"')
+            quoted = !quoted;
+        else if (quoted)
+            text += *text == '\\';
+        else if (*text == '[' || *text == '{')
+            depth++;
+        else if (*text == ']' || *text == '}')
+            depth--;
+        if (depth > JSON_PARSER_MAX_DEPTH)
+            return true;
+    }
+    return false;
+}
+
 int usp_message_bytes(const struct usp_channel *channel, const void *value, struct usp_bytes *bytes)
 {
     bytes->owned = NULL;
@@ -42,6 +63,10 @@ int usp_message_bytes(const struct usp_channel *channel, const void *value, stru
         const json_t *json = *(const json_t *const *)value;
         bytes->data = bytes->owned = json ? json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
         bytes->length = bytes->owned ? strlen(bytes->owned) : 0;
+        if (bytes->owned && too_deep(bytes->owned, bytes->length)) {
+            usp_bytes_release(bytes);
+            return -EINVAL;
+        }
         return bytes->owned || !json ? 0 : -EINVAL;
     }
     }

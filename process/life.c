@@ -42,6 +42,21 @@ static int each_end(struct usp_process *process,
     return 0;
 }
 
+struct usp_conn_hooks usp_conn_hooks;
+
+int usp_process_each_conn(struct usp_process *process, int (*fn)(void **place, void *arg), void *arg)
+{
+    if (!process->kind)
+        return 0;
+    for (const struct uvcsp_param *p = process->kind->params; p->kind != UVCSP_PARAM_END; p++) {
+        void **place = (void **)((char *)process->args + p->offset);
+        int rc = p->kind == UVCSP_PARAM_CONN_KIND && *place ? fn(place, arg) : 0;
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
 struct joining {
     const char *name;
     unsigned worker;
@@ -83,11 +98,36 @@ static int join_end(void **place, enum usp_side side, void *arg)
     return 0;
 }
 
+static int join_conn(void **place, void *arg)
+{
+    struct joining *joining = arg;
+    char what[160];
+    snprintf(what, sizeof what, "process '%s'", joining->name);
+    int rc = usp_conn_hooks.join(place, joining->worker, joining->task, what);
+    joining->done += rc == 0;
+    return rc;
+}
+
 struct leaving {
     enum usp_leave how;
     const char *cause;
     size_t left;
 };
+
+static int leave_conn(void **place, void *arg)
+{
+    struct leaving *leaving = arg;
+    if (leaving->left-- == 0)
+        return 1;
+    usp_conn_hooks.leave(*place, leaving->how, leaving->cause);
+    return 0;
+}
+
+static int adopt_conn(void **place, void *arg)
+{
+    usp_conn_hooks.adopt(*place, arg);
+    return 0;
+}
 
 static int leave_end(void **place, enum usp_side side, void *arg)
 {
@@ -118,7 +158,17 @@ int usp_process_join(struct usp_process *process, unsigned worker, struct usp_ta
         usp_report("process '%s': the shared arena is full", name);
         struct leaving leaving = {USP_LEAVE_RETIRE, NULL, joining.done};
         each_end(process, leave_end, &leaving);
+        return rc;
     }
+    joining.done = 0;
+    rc = usp_process_each_conn(process, join_conn, &joining);
+    if (rc) {
+        struct leaving leaving = {USP_LEAVE_RETIRE, NULL, joining.done};
+        usp_process_each_conn(process, leave_conn, &leaving);
+        leaving.left = SIZE_MAX;
+        each_end(process, leave_end, &leaving);
+    }
+    process->joined = rc == 0;
     return rc;
 }
 
@@ -131,6 +181,7 @@ void usp_process_leave(struct usp_process *process, enum usp_leave how, const ch
     }
     struct leaving leaving = {how, cause, SIZE_MAX};
     each_end(process, leave_end, &leaving);
+    usp_process_each_conn(process, leave_conn, &leaving);
 }
 
 /* ---- starting ---- */
@@ -192,6 +243,7 @@ int usp_process_inherit(struct usp_process *process)
     if (!process->task)
         return -ENOMEM;
     each_end(process, link_to_task, process->task);
+    usp_process_each_conn(process, adopt_conn, process->task);
     return 0;
 }
 

@@ -50,6 +50,7 @@ struct usp_process {
     struct usp_process *next;    /* in the free list, or in its group */
     struct usp_process *members; /* of a group */
     bool started;                /* the value has been used up */
+    bool joined;                 /* connections among its arguments are its own */
     struct usp_task *task;
     struct usp_fibre *fibre;
     struct usp_deferred *deferred;
@@ -93,6 +94,20 @@ __attribute__((noreturn)) void usp_process_finish(struct usp_process *process, e
                                                   int signum, const char *cause);
 void usp_process_run_deferred(struct usp_process *process);
 struct usp_process *usp_process_current(void);
+
+/* A connection among the arguments is no end, but something of the floor above, which has these called. */
+struct usp_conn_hooks {
+    /* The process takes part: the place gets a connection of its own, in the list of ends of `task`, or of the worker's
+       (no task yet). 0, or -errno with a line on stderr that begins with `what`. */
+    int (*join)(void **place, unsigned worker, struct usp_task *task, const char *what);
+    void (*adopt)(void *conn, struct usp_task *task); /* in a new worker */
+    void (*leave)(void *conn, enum usp_leave how, const char *cause); /* what join has done; it does not run */
+    void (*ended)(void *conn); /* the arguments go, here; whatever became of the process */
+    void (*forked)(void);      /* in a new worker, before it adopts anything */
+};
+extern struct usp_conn_hooks usp_conn_hooks;
+/* Calls fn for every connection among the arguments; stops at the first that is not 0. */
+int usp_process_each_conn(struct usp_process *process, int (*fn)(void **place, void *arg), void *arg);
 
 /* ---- handle.c ---- */
 

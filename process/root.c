@@ -77,6 +77,7 @@ static int shut_down(void)
 {
     usp_process_run_deferred(&main_process);
     usp_ends_release(main_process.task, USP_LEAVE_RETIRE, NULL);
+    usp_channels_unmatched(main_process.task);
     while (!all_ended()) {
         waiting_for_all = true;
         usp_park();
@@ -174,6 +175,8 @@ static void in_foreign_child(void)
 /* In a new worker: handles and values are the parent's. */
 static void adopted(void)
 {
+    if (usp_conn_hooks.forked)
+        usp_conn_hooks.forked();
     usp_bias_init();
     main_fibre = NULL;
     waiting_for_all = false;

@@ -37,12 +37,20 @@ static struct usp_process *take_record(void)
     process->next = NULL;
     process->members = NULL;
     process->started = false;
+    process->joined = false;
     process->task = NULL;
     process->fibre = NULL;
     process->deferred = NULL;
     process->join = NULL;
     process->handle = NULL;
     return process;
+}
+
+static int conn_ended(void **place, void *arg)
+{
+    (void)arg;
+    usp_conn_hooks.ended(*place);
+    return 0;
 }
 
 void usp_process_release(struct usp_process *process)
@@ -52,6 +60,8 @@ void usp_process_release(struct usp_process *process)
         process->members = member->next;
         usp_process_release(member);
     }
+    if (process->joined)
+        usp_process_each_conn(process, conn_ended, NULL);
     if (process->args != process->room)
         free(process->args);
     process->args = NULL;

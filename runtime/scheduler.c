@@ -62,12 +62,15 @@ static uint64_t next_random(uint64_t *state)
     return x * 0x2545f4914f6cdd1dull;
 }
 
-/* One of the first eight of the queue. The others keep their order, so nobody waits for ever. */
+/* One of the first eight of the queue, each as likely. The others keep their order, so nobody waits for ever. */
 struct usp_fibre *usp_pick_seeded(void)
 {
-    unsigned hops = (unsigned)(next_random(&usp_sched.seed) >> 32) % 8;
+    unsigned n = 1;
+    for (struct usp_fibre *fibre = usp_sched.head; n < 8 && (fibre = fibre->next);)
+        n++;
+    unsigned hops = (unsigned)(next_random(&usp_sched.seed) >> 32) % n;
     struct usp_fibre *before = NULL, *picked = usp_sched.head;
-    while (hops-- > 0 && picked->next) {
+    while (hops-- > 0) {
         before = picked;
         picked = picked->next;
     }

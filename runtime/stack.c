@@ -24,7 +24,7 @@
 enum { BIG, SMALL, CLASSES };
 
 #define SMALL_SIZE ((size_t)64 << 10)
-#define MIN_SIZE ((size_t)16 << 10)
+#define MIN_SIZE ((size_t)32 << 10)
 #define MPROTECT_GUARDS 20000 /* each splits a mapping in three; the kernel allows 65,530 */
 
 struct slab {
@@ -59,7 +59,7 @@ static size_t size_from_environment(void)
     else if (*rest == 'm' || *rest == 'M')
         n <<= 20, rest++;
     if (*rest || n < MIN_SIZE || n > (1ull << 32)) {
-        usp_report("UVCSP_STACK=%s is no size from 16K to 4096M; stacks are 64K", text);
+        usp_report("UVCSP_STACK=%s is no size from 32K to 4096M; stacks are 64K", text);
         return SMALL_SIZE;
     }
     return ((size_t)n + 0xffff) & ~(size_t)0xffff;
@@ -71,7 +71,7 @@ static void set_up(void)
     classes[BIG].guard = (size_t)64 << 10;
     classes[BIG].per_slab = 16;
     classes[SMALL].size = size_from_environment();
-    classes[SMALL].guard = classes[SMALL].size > SMALL_SIZE ? (size_t)16 << 10 : (size_t)4 << 10;
+    classes[SMALL].guard = (size_t)16 << 10; /* frames step over a guard of one page only too easily */
     classes[SMALL].per_slab = 64;
 }
 

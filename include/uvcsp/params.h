@@ -12,7 +12,10 @@ enum uvcsp_param_kind {
     UVCSP_PARAM_OUT_KIND,
     UVCSP_PARAM_INS_KIND,
     UVCSP_PARAM_OUTS_KIND,
+    UVCSP_PARAM_CONN_KIND, /* a VAL that is a connection of <uvcsp/pipe.h> */
 };
+
+struct uvcsp_conn;
 
 /* a member of the copied arguments */
 #define UVCSP_FIELD_(s) UVCSP_FIELD_##s
@@ -65,7 +68,9 @@ enum uvcsp_param_kind {
 #define UVCSP_PARAM_(S, s) UVCSP_PARAM_1_(S, UVCSP_PARAM_##s)
 #define UVCSP_PARAM_1_(S, ...) UVCSP_PARAM_2_(S, __VA_ARGS__)
 #define UVCSP_PARAM_2_(S, kind, x, n) {kind, offsetof(S, x), offsetof(S, n)},
-#define UVCSP_PARAM_VAL(T, x) UVCSP_PARAM_VAL_KIND, x, x
+#define UVCSP_PARAM_VAL(T, x)                                                                      \
+    _Generic((__typeof__(T) *)0, struct uvcsp_conn **: UVCSP_PARAM_CONN_KIND,                      \
+             default: UVCSP_PARAM_VAL_KIND), x, x
 #define UVCSP_PARAM_IN(T, x) UVCSP_PARAM_IN_KIND, x, x
 #define UVCSP_PARAM_OUT(T, x) UVCSP_PARAM_OUT_KIND, x, x
 #define UVCSP_PARAM_INS(T, x, n) UVCSP_PARAM_INS_KIND, x, n

@@ -51,6 +51,14 @@ static inline int default_signals(void)
     return 0;
 }
 
+/* Set by a process that calls exit(): what its parent held on its stack looks like a leak to it. */
+static bool no_leak_check;
+int __lsan_is_turned_off(void);
+int __lsan_is_turned_off(void)
+{
+    return no_leak_check;
+}
+
 /* In which of the ways a set of processes can be placed it is this time. In light mode all are alike. */
 enum placement { FORKED, LIGHT, PLACEMENTS };
 

@@ -146,10 +146,10 @@ PROCESS(waits, VAL(enum partner, side), VAL(enum manner, manner), VAL(void *, en
         (void)uvcsp_alt(guards, 4, UVCSP_FAIR);
 }
 
-/* Until every light process of this worker waits. */
+/* Until every light process of this worker waits; with a seed, very likely. */
 static void settle(void)
 {
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < (getenv("UVCSP_SEED") ? 300 : 10); i++)
         uvcsp_yield();
 }
 
