@@ -45,7 +45,7 @@ static struct usp_channel *make(size_t size, enum uvcsp_type type,
     channel->site = options->site_;
     channel->home = (uint16_t)usp_worker_index();
     atomic_init(&channel->bias, usp_bias_of(usp_worker_index()));
-    channel->slow = type != UVCSP_TYPE_PLAIN || options->capacity > 0;
+    channel->slow = type != UVCSP_TYPE_PLAIN;
     channel->n_refs = 1;
     channel->held = true;
     if (options->capacity > 0) {
@@ -220,6 +220,16 @@ void usp_channels_unmatched(struct usp_task *task)
             usp_side_retires(c, c->n_ends[USP_READER] == 0 ? USP_READER : USP_WRITER);
         usp_unlock(c);
     }
+}
+
+void usp_channel_make_common(struct usp_channel *channel)
+{
+    usp_arena_set_owner(channel, USP_NOBODY);
+    usp_lock(channel);
+    unlink_made(channel);
+    usp_unbias(channel);
+    channel->far = 1;
+    usp_unlock(channel);
 }
 
 void usp_channels_release(struct usp_task *task)

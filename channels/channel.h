@@ -64,6 +64,11 @@ enum {
     USP_NO_WRITERS = 4,
 };
 
+enum {
+    USP_LENIENT = 1, /* an end whose process fails only retires, and what is buffered stays */
+    USP_REVIVES = 2, /* a side that has retired comes back with a new end */
+};
+
 #define USP_CHANNEL_MAGIC 0x6e616863u
 #define USP_END_MAGIC 0x73646e65u
 #define USP_GONE_MAGIC 0x656e6f67u
@@ -76,10 +81,9 @@ struct usp_channel {
     uint8_t ended;               /* USP_POISONED ... */
     uint8_t type;                /* enum uvcsp_type */
     uint8_t carrier;
-    uint8_t slow;                /* not for channels/fast.c: buffered, not plain, or ended */
+    uint8_t slow;                /* not for channels/fast.c: not plain, or ended */
     uint8_t far;                 /* its ends are, or have been, in more than one worker */
-    uint8_t lenient;             /* an end whose process fails only retires, and a side that has retired comes back
-                                    with a new end: queues and pipes of the floor above */
+    uint8_t lenient;             /* USP_LENIENT, USP_REVIVES: queues and pipes of the floor above */
     uint32_t capacity;
     struct usp_queue waiting[2];
     size_t size;                 /* of a value */
@@ -310,6 +314,8 @@ void usp_channel_unref(struct usp_channel *channel);
 void usp_channels_release(struct usp_task *task);
 /* The task is about to end: whoever waits at a channel of its for a partner that never came is told so. */
 void usp_channels_unmatched(struct usp_task *task);
+/* The channel is no process's any more: it is held until usp_channel_disown(), and used from any worker. */
+void usp_channel_make_common(struct usp_channel *channel);
 /* Drops the maker's hold; takes the lock. */
 void usp_channel_disown(struct usp_channel *channel);
 /* Frees a message of variable length that lies in a buffer, or retires an end that does. */

@@ -59,13 +59,13 @@ struct usp_end *usp_end_new(struct usp_channel *channel, enum usp_side side, str
     return usp_end_new_in(sizeof(struct usp_end), channel, side, task, worker);
 }
 
-/* The lock is held. A side that has retired stays so, and what comes later is retired from the start; on a lenient
-   channel the side comes back. */
+/* The lock is held. A side that has retired stays so, and what comes later is retired from the start, unless the
+   channel revives. */
 static void count_in(struct usp_end *end)
 {
     struct usp_channel *channel = end->channel;
     uint8_t over = end->side == USP_READER ? USP_NO_READERS : USP_NO_WRITERS;
-    if (channel->lenient)
+    if (channel->lenient & USP_REVIVES)
         channel->ended &= (uint8_t)~over;
     end->retired = (channel->ended & over) != 0;
     if (!end->retired)

@@ -1,4 +1,4 @@
-/* READ and WRITE on a rendezvous channel of plain values, the case that has to be fast.
+/* READ and WRITE of plain values, the case that has to be fast.
 
    Either the partner waits: it is claimed, the value is copied from its stack or to it, and it is put on the run
    queue. Or it does not: then this process leaves its offer and parks, and there is nothing left to do once
@@ -6,7 +6,7 @@
    by a jump, saves what a call preserves, and whoever resumes the fibre lands in the caller of READ. That saves two
    returns, which no processor predicts across a switch of stacks.
 
-   What is not ordinary takes the general way of io.c: a buffer, a message that is not plain, an ended channel,
+   What is not ordinary takes the general way of io.c: a message that is not plain, an ended channel,
    a partner in another worker, and a wake-up with an outcome (usp_wake then redirects the saved
    resumption to resumed_slowly). */
 #include <string.h>
@@ -94,6 +94,28 @@ static inline void unlock(struct usp_channel *channel, bool biased)
         atomic_store_explicit(&channel->lock, 0, memory_order_release);
 }
 
+/* The lock is held, there is a message. */
+static inline void take_buffered(struct usp_channel *channel, void *value, bool biased)
+{
+    const char *slot = channel->buffer + channel->size * (channel->read & channel->mask);
+    usp_copy(value, slot, channel->size);
+    atomic_signal_fence(memory_order_seq_cst);
+    *(volatile uint32_t *)&channel->read = channel->read + 1;
+    if (__builtin_expect(channel->waiting[USP_WRITER].head != NULL, 0))
+        usp_refill(channel);
+    unlock(channel, biased);
+}
+
+/* The lock is held, there is room, and nobody waits for it. */
+static inline void give_buffered(struct usp_channel *channel, const void *value, bool biased)
+{
+    char *slot = channel->buffer + channel->size * (channel->written & channel->mask);
+    usp_copy(slot, value, channel->size);
+    atomic_signal_fence(memory_order_seq_cst);
+    *(volatile uint32_t *)&channel->written = channel->written + 1; /* the one store that puts it in */
+    unlock(channel, biased);
+}
+
 /* Nothing below but the last statement of a path calls a function, so that the path on which the partner
    waits saves no register. */
 static inline __attribute__((always_inline)) void fast(void *x, enum usp_side side, void *value,
@@ -114,11 +136,24 @@ static inline __attribute__((always_inline)) void fast(void *x, enum usp_side si
     }
     struct usp_offer *offer;
     struct usp_queue *queue = &channel->waiting[usp_other(side)];
+    if (channel->capacity > 0) {
+        if (__builtin_expect(channel->lenient, 0)) {
+            unlock(channel, biased);
+            return generally(end, value, site);
+        }
+        if (side == USP_READER && usp_buffered(channel) > 0)
+            return take_buffered(channel, value, biased);
+        if (side == USP_WRITER && usp_buffered(channel) < channel->capacity && !queue->head)
+            return give_buffered(channel, value, biased);
+    }
     while ((offer = queue->head)) {
         struct usp_task *task = offer->task;
         usp_unlink_head(queue, offer);
-        if (!usp_claim(offer))
+        if (!usp_claim(offer)) {
+            if (channel->capacity > 0)
+                break;
             continue;
+        }
         unlock(channel, biased);
         if (__builtin_expect(task->worker != usp_sched.worker, 0))
             return finish_far(end, value, site, offer);
@@ -139,7 +174,7 @@ static inline __attribute__((always_inline)) void fast(void *x, enum usp_side si
 #ifdef USP_PARK_TAIL
     struct usp_fibre *fibre = usp_current();
     struct usp_task *self = fibre->task;
-    if (__builtin_expect(self && !fibre->kill && (side == USP_READER || !channel->far), 1)) {
+    if (__builtin_expect(self && !fibre->kill && !offer && (side == USP_READER || !channel->far), 1)) {
         struct usp_wait *wait = usp_wait_of(self);
         offer = &wait->first;
         wait->n = 1;

@@ -28,7 +28,7 @@ int usp_ended_status(const struct usp_channel *channel, const struct usp_end *en
 /* A slot has become free: the first waiting writer's message goes in. What happens is written down in
    `refill` first, so that a supervisor can tell whether the message of a writer that was claimed and not
    woken lies in the buffer. */
-static void refill(struct usp_channel *channel)
+void usp_refill(struct usp_channel *channel)
 {
     struct usp_offer *offer;
     bool done = false;
@@ -61,7 +61,7 @@ static int step_buffered(struct usp_channel *channel, struct usp_end *end, void 
             return 0;
         int rc = usp_buffer_get(channel, value);
         if (rc == 0 && channel->waiting[USP_WRITER].head)
-            refill(channel);
+            usp_refill(channel);
         return rc;
     }
     struct usp_offer *reader;

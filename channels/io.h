@@ -15,6 +15,8 @@ int usp_ended_status(const struct usp_channel *channel, const struct usp_end *en
    UVCSP_POISONED, UVCSP_RETIRED, -ENOMEM. */
 int usp_step(struct usp_end *end, void *value, const struct usp_bytes *bytes,
              struct usp_offer **offerp);
+/* A slot of the buffer has become free: waiting writers move up. The lock is held. */
+void usp_refill(struct usp_channel *channel);
 /* After the unlock. 0, USP_RETRY, -ENOMEM. */
 int usp_step_finish(struct usp_end *end, void *value, const struct usp_bytes *bytes,
                     struct usp_offer *offer);

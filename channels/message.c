@@ -168,6 +168,13 @@ void *usp_buffer_block(const struct usp_channel *channel, uint32_t n)
     return block;
 }
 
+size_t usp_buffer_length(const struct usp_channel *channel)
+{
+    struct parcel parcel;
+    memcpy(&parcel, slot_of(channel, channel->read), sizeof parcel);
+    return parcel.length;
+}
+
 /* One store moves a message in or out. A block that belongs to a message is made nobody's after it is in, and somebody's
    before it is out: a crash in between is repaired by the rule that what is in the buffer is nobody's. */
 static inline void step(uint32_t *count)

@@ -52,6 +52,8 @@ void usp_message_abandon(const struct usp_channel *channel, void *place);
 size_t usp_message_slot(const struct usp_channel *channel);
 /* Puts bytes behind the last message. 0 or -ENOMEM. There is room. */
 int usp_buffer_put(struct usp_channel *channel, const void *data, size_t length);
+/* The length of the first message; of variable length, and there is one. */
+size_t usp_buffer_length(const struct usp_channel *channel);
 /* Takes the first message out into `value`. 0; or -errno, and it is still there. */
 int usp_buffer_get(struct usp_channel *channel, void *value);
 /* The block that belongs to message `n`, from `read` to `written`: of its bytes, or an end; or NULL. */
