@@ -122,6 +122,10 @@ const char *uvcsp_status_name(int status)
         return "UVCSP_TIMEOUT";
     case UVCSP_WOULD_BLOCK:
         return "UVCSP_WOULD_BLOCK";
+    case UVCSP_OWNER_DIED:
+        return "UVCSP_OWNER_DIED";
+    case UVCSP_BROKEN:
+        return "UVCSP_BROKEN";
     default:
         return status < 0 ? strerror(-status) : "unknown status";
     }

@@ -23,6 +23,8 @@ enum uvcsp_status {
     UVCSP_POISONED = 2,    /* the channel is poisoned; uvcsp_cause() says why */
     UVCSP_TIMEOUT = 3,     /* the time given has passed and nothing was done */
     UVCSP_WOULD_BLOCK = 4, /* a trying form would have had to wait */
+    UVCSP_OWNER_DIED = 5,  /* done: the lock is held; but who had it before died, or ended, with it */
+    UVCSP_BROKEN = 6,      /* the barrier is broken */
 };
 
 /* "UVCSP_OK", "UVCSP_RETIRED", ... or the text of the errno. Never NULL; not to be freed. */

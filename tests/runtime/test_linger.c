@@ -53,7 +53,7 @@ TEST(each_try_in_vain_makes_the_next_one_rarer)
     skipped();
     int first = skipped(), second = skipped();
     ck_assert_int_gt(first, 50);
-    ck_assert_int_gt(second, first);
+    ck_assert(second > first || first == 1 << 14); /* a processor taken away for long counts as a great loss */
 }
 
 TEST(tries_never_cease)
