@@ -41,6 +41,19 @@ static void found_offer(struct rebuild *rebuild, struct usp_offer *offer)
     rebuild->found[rebuild->n++] = offer;
 }
 
+/* The offers of a task of another worker, which may be just making it, or changing its table. */
+static struct usp_offer *offers_of(struct usp_task *task, uint32_t *np)
+{
+    uint32_t n = usp_wait_of(task)->n;
+    struct usp_offer *table = usp_wait_of(task)->table;
+    *np = n;
+    if (n <= 1)
+        return &usp_wait_of(task)->first;
+    if (!usp_arena_is(table, USP_BLOCK_OFFERS) || n > usp_arena_size(table) / sizeof *table)
+        *np = 0;
+    return table;
+}
+
 /* A task with an offer at this channel does not get beyond withdrawing it without the lock; so what is read here of such
    an offer stays. It leaves the queue that is dropped, also if its task has been claimed elsewhere meanwhile. */
 static void collect_offers(void *block, unsigned owner, void *arg)
@@ -49,11 +62,8 @@ static void collect_offers(void *block, unsigned owner, void *arg)
     struct usp_task *task = block;
     bool open = owner != rebuild->dead &&
                 usp_commit_state(atomic_load_explicit(&task->commit, memory_order_acquire)) == USP_OPEN;
-    struct usp_wait *wait = usp_wait_of(task);
-    struct usp_offer *offers = usp_offers_of(task);
-    uint32_t n = wait->n;
-    if (n > 1 && (!usp_arena_is(offers, USP_BLOCK_OFFERS) || n > usp_arena_size(offers) / sizeof *offers))
-        return; /* it is just being made, or changes its table */
+    uint32_t n;
+    struct usp_offer *offers = offers_of(task, &n);
     for (uint32_t i = 0; i < n; i++) {
         volatile struct usp_offer *offer = &offers[i];
         if (offer->channel != rebuild->channel || offer->task != task)
@@ -205,9 +215,9 @@ static void withdraw_offers(void *block, unsigned owner, void *arg)
     struct usp_task *task = block;
     if (owner != ((struct burial *)arg)->dead)
         return;
-    struct usp_wait *wait = usp_wait_of(task);
-    struct usp_offer *offers = usp_offers_of(task);
-    for (uint32_t i = 0; i < wait->n; i++) {
+    uint32_t n;
+    struct usp_offer *offers = offers_of(task, &n);
+    for (uint32_t i = 0; i < n; i++) {
         struct usp_channel *channel = offers[i].channel;
         if (!offers[i].queued || !usp_arena_is(channel, USP_BLOCK_CHANNEL))
             continue;

@@ -59,8 +59,10 @@ int usp_socket_fileno(const struct uvcsp_conn *conn);
 void usp_socket_set_limit(struct uvcsp_conn *conn, uint32_t limit);
 /* It is handed to a process: the place gets a connection that takes the descriptor over. */
 int usp_socket_join(void **place, unsigned worker, const char *what);
-/* The process that had it by its arguments has ended, or has been forked off, or will not run. Nothing if it is no socket. */
+/* The process that has it by its arguments has ended, or has been forked off. Nothing if it is no socket. */
 void usp_socket_ended(void *conn);
+/* It will not run. */
+void usp_socket_left(void *conn);
 /* In a new worker: closes those that are not its own. */
 void usp_sockets_forked(void);
 

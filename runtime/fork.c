@@ -147,12 +147,26 @@ __attribute__((noreturn)) static void be_born(const struct order *order, int fd,
     usp_loop_for_ever();
 }
 
+/* What a worker that has ended since had sent or woken may not have been taken in yet. */
+static bool nothing_under_way(void)
+{
+    if (atomic_load(&usp_worker_of(0)->mailbox) || usp_supervise_pending())
+        return false;
+    for (struct usp_fibre *fibre = usp_sched.all; fibre; fibre = fibre->all_next) {
+        struct usp_task *task = fibre->task;
+        if (task && !task->woken && usp_commit_state(atomic_load(&task->commit)) == USP_CLAIMED)
+            return false;
+    }
+    return true;
+}
+
 /* Called by the loop's fibre when nothing is ready: a worker ends with its last fibre, when what it started
    has ended and what it has sent is on its way. */
 void usp_worker_finished(void)
 {
     if (usp_worker_is_root()) {
-        if (usp_worker_hooks.stuck && atomic_load(&usp_shared->n_running) == 0 && usp_sched_is_stuck())
+        if (usp_worker_hooks.stuck && atomic_load(&usp_shared->n_running) == 0 &&
+            usp_sched_is_stuck() && nothing_under_way())
             usp_worker_hooks.stuck();
         return;
     }

@@ -1,10 +1,11 @@
-/* What the processes of these tests use. They may run in workers of their own, where Check's assertions
-   would report into a file that several write at once: a process that finds something wrong says so and
-   aborts, and whoever waits for it sees that it has failed. */
+/* What the processes of these tests use. They may run in workers of their own, where Check's
+   assertions would report into a file that several write at once: a process that finds something
+   wrong says so and aborts, and whoever waits for it sees that it has failed. */
 #ifndef TESTS_CONTRACT_H
 #define TESTS_CONTRACT_H
 
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,8 +43,8 @@ static inline void *seen_by_all(size_t size)
     return memory;
 }
 
-/* Before a case that ends workers by signals: Check's own handlers, which a worker inherits, would pass them
-   on to the whole case. */
+/* Before a case that ends workers by signals: Check's own handlers, which a worker inherits, would
+   pass them on to the whole case. */
 static inline int default_signals(void)
 {
     signal(SIGTERM, SIG_DFL);
@@ -59,7 +60,8 @@ int __lsan_is_turned_off(void)
     return no_leak_check;
 }
 
-/* In which of the ways a set of processes can be placed it is this time. In light mode all are alike. */
+/* In which of the ways a set of processes can be placed it is this time. In light mode all are
+   alike. */
 enum placement { FORKED, LIGHT, PLACEMENTS };
 
 static inline int run_placed(enum placement placement, const uvcsp_process *processes, size_t n)
@@ -70,21 +72,21 @@ static inline int run_placed(enum placement placement, const uvcsp_process *proc
     run_placed((placement), (uvcsp_process[]){__VA_ARGS__},                                        \
                sizeof((uvcsp_process[]){__VA_ARGS__}) / sizeof(uvcsp_process))
 
-/* Waits, without a clock, until a partner waits at the other side: only then does a trying form succeed on
-   a channel without a buffer. */
+/* Waits, without a clock, until a partner waits at the other side: only then does a trying form
+   succeed on a channel without a buffer. */
 #define WRITE_TO_A_WAITING_READER(out, p)                                                          \
     do {                                                                                           \
-        int status_;                                                                               \
-        while ((status_ = uvcsp_write_try((out), (p))) == UVCSP_WOULD_BLOCK)                       \
+        int tried_;                                                                               \
+        while ((tried_ = uvcsp_write_try((out), (p))) == UVCSP_WOULD_BLOCK)                       \
             uvcsp_yield();                                                                         \
-        MUST_BE(status_, UVCSP_OK);                                                                \
+        MUST_BE(tried_, UVCSP_OK);                                                                \
     } while (0)
 #define READ_FROM_A_WAITING_WRITER(in, p)                                                          \
     do {                                                                                           \
-        int status_;                                                                               \
-        while ((status_ = uvcsp_read_try((in), (p))) == UVCSP_WOULD_BLOCK)                         \
+        int tried_;                                                                               \
+        while ((tried_ = uvcsp_read_try((in), (p))) == UVCSP_WOULD_BLOCK)                         \
             uvcsp_yield();                                                                         \
-        MUST_BE(status_, UVCSP_OK);                                                                \
+        MUST_BE(tried_, UVCSP_OK);                                                                \
     } while (0)
 
 #endif

@@ -1,6 +1,6 @@
-/* What always blocks and what never does, as a table: a situation of a channel, and what a read and what a
-   write do in it. The other forms follow from that one: where a read waits, a trying one says
-   UVCSP_WOULD_BLOCK, a timed one UVCSP_TIMEOUT, and a choice takes its next guard. */
+/* What always blocks and what never does, as a table: a situation of a channel, and what a read and
+   what a write do in it. The other forms follow from that one: where a read waits, a trying one
+   says UVCSP_WOULD_BLOCK, a timed one UVCSP_TIMEOUT, and a choice takes its next guard. */
 #include "tests/contract/contract.h"
 
 enum { BLOCKS = 100 };
@@ -54,9 +54,25 @@ static const struct situation {
 };
 enum { SITUATIONS = sizeof situations / sizeof *situations };
 
-enum form { PLAIN, TRY, TIMED, TIMED_0, CHOICE, PRI_CHOICE, CHOICE_OR_SKIP, CHOICE_OR_TIMEOUT, FORMS };
-static const char *const form_names[] = {"plain",      "trying",         "timed",     "timed with 0", "a choice",
-                                         "a PRI choice", "a choice or skip", "a choice or timeout"};
+enum form {
+    PLAIN,
+    TRY,
+    TIMED,
+    TIMED_0,
+    CHOICE,
+    PRI_CHOICE,
+    CHOICE_OR_SKIP,
+    CHOICE_OR_TIMEOUT,
+    FORMS
+};
+static const char *const form_names[] = {"plain",
+                                         "trying",
+                                         "timed",
+                                         "timed with 0",
+                                         "a choice",
+                                         "a PRI choice",
+                                         "a choice or skip",
+                                         "a choice or timeout"};
 
 /* What the form gives where the plain one gives `plain`. A choice gives -status, or the index. */
 static int expected_of(enum form form, int plain)
@@ -120,7 +136,8 @@ static int write_by(enum form form, OUT_END(int) out)
     }
 }
 
-PROCESS(attempts, VAL(enum partner, side), VAL(enum form, form), VAL(void *, end), VAL(int *, result))
+PROCESS(attempts, VAL(enum partner, side), VAL(enum form, form), VAL(void *, end),
+        VAL(int *, result))
 {
     *result = side == READER ? read_by(form, end) : write_by(form, end);
 }
@@ -135,9 +152,10 @@ PROCESS(waits, VAL(enum partner, side), VAL(enum manner, manner), VAL(void *, en
     CHAN(int) other = CHANNEL(int);
     IN_END(int) in = IN_OF(other);
     OUT_END(int) out = OUT_OF(other);
-    uvcsp_guard guards[] = {
-        ON_READ(in, &y), side == READER ? ON_READ((IN_END(int))end, &x) : ON_WRITE((OUT_END(int))end, x),
-        ON_WRITE(out, 2), ON_TIMEOUT(600)};
+    uvcsp_guard guards[] = {ON_READ(in, &y),
+                            side == READER ? ON_READ((IN_END(int))end, &x)
+                                           : ON_WRITE((OUT_END(int))end, x),
+                            ON_WRITE(out, 2), ON_TIMEOUT(600)};
     if (manner == BY_READ_OR_WRITE)
         (void)(side == READER ? read_by(PLAIN, end) : write_by(PLAIN, end));
     else if (manner == BY_CHOICE)
@@ -172,8 +190,8 @@ static void check(const struct situation *s, enum partner side, enum form form, 
         RETIRE(in);
     if (s->state == WRITERS_GONE)
         RETIRE(out);
-    if ((s->state == READERS_GONE && side == READER) || (s->state == WRITERS_GONE && side == WRITER) ||
-        s->state == OWN_RETIRED)
+    if ((s->state == READERS_GONE && side == READER) ||
+        (s->state == WRITERS_GONE && side == WRITER) || s->state == OWN_RETIRED)
         used = side == READER ? (void *)IN_OF(c) : (void *)OUT_OF(c); /* one more, or a late one */
     if (s->state == OWN_RETIRED)
         RETIRE(used);
@@ -186,9 +204,9 @@ static void check(const struct situation *s, enum partner side, enum form form, 
     if (expected != BLOCKS)
         ck_assert_int_eq(uvcsp_join(attempt, 10), UVCSP_OK);
     if (result != expected)
-        ck_abort_msg("capacity %d, %d in it, partner %d, state %d: %s %s gives %d, not %d", s->capacity,
-                     s->filled, s->partner, s->state, form_names[form], side == READER ? "read" : "write",
-                     result, expected);
+        ck_abort_msg("capacity %d, %d in it, partner %d, state %d: %s %s gives %d, not %d",
+                     s->capacity, s->filled, s->partner, s->state, form_names[form],
+                     side == READER ? "read" : "write", result, expected);
     POISON(c);
     ck_assert_int_eq(uvcsp_join(attempt, 10), UVCSP_OK);
     if (partner)

@@ -1,5 +1,5 @@
-/* Channels: any number of readers and writers in any workers, rendezvous and buffered, checked, timed and
-   trying forms. */
+/* Channels: any number of readers and writers in any workers, rendezvous and buffered, checked,
+   timed and trying forms. */
 #include "tests/contract/contract.h"
 
 static const enum uvcsp_carrier carriers[] = {UVCSP_PIPE, UVCSP_SHARED};
@@ -36,7 +36,8 @@ PROCESS(enters, IN(struct message, in), VAL(ledger *, seen))
 static const struct {
     int capacity, writers, readers;
 } crowds[] = {
-    {0, 1, 1}, {0, 4, 1}, {0, 1, 3}, {0, 4, 3}, {1, 1, 1}, {1, 4, 3}, {7, 4, 1}, {7, 1, 3}, {1000, 4, 3},
+    {0, 1, 1}, {0, 4, 1}, {0, 1, 3}, {0, 4, 3},    {1, 1, 1},
+    {1, 4, 3}, {7, 4, 1}, {7, 1, 3}, {1000, 4, 3},
 };
 enum { CROWDS = sizeof crowds / sizeof *crowds };
 
@@ -66,8 +67,10 @@ TEST(each_message_comes_exactly_once_to_one_of_the_readers, .times = CROWDS * PL
 TEST(workers_with_a_reader_and_a_writer_each_share_one_channel, .times = 4)
 {
     ledger *seen = seen_by_all(sizeof *seen);
-    CHAN(struct message) c = CHANNEL(struct message, .capacity = _i % 2 * 3, .carrier = carriers[_i / 2]);
-    ck_assert_int_eq(PAR(WORKER(numbered(c, 0), enters(c, seen)), WORKER(numbered(c, 1), enters(c, seen)),
+    CHAN(struct message) c =
+        CHANNEL(struct message, .capacity = _i % 2 * 3, .carrier = carriers[_i / 2]);
+    ck_assert_int_eq(PAR(WORKER(numbered(c, 0), enters(c, seen)),
+                         WORKER(numbered(c, 1), enters(c, seen)),
                          WORKER(numbered(c, 2), numbered(c, 3), enters(c, seen))),
                      0);
     check_ledger(seen, 4);
@@ -207,7 +210,8 @@ TEST(a_timed_form_that_meets_its_partner_does_not_wait_for_the_time, .times = 4)
     ck_assert(uvcsp_now() - begin < 15);
 }
 
-/* Of a thousand timed attempts some run out and some meet. Nothing is lost and nothing comes twice. */
+/* Of a thousand timed attempts some run out and some meet. Nothing is lost and nothing comes
+   twice. */
 PROCESS(gives_up_easily, OUT(int, out), VAL(int, n))
 {
     for (int i = 0; i < n;)

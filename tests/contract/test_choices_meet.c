@@ -1,5 +1,5 @@
-/* Choices of several processes: input and output guards that meet, from both sides, in one worker and
-   between workers; ALT against ALT; both ends of one channel in one choice. */
+/* Choices of several processes: input and output guards that meet, from both sides, in one worker
+   and between workers; ALT against ALT; both ends of one channel in one choice. */
 #include "tests/contract/contract.h"
 
 static const enum uvcsp_carrier carriers[] = {UVCSP_PIPE, UVCSP_SHARED};
@@ -16,12 +16,14 @@ static unsigned next(unsigned *seed)
 
 /* ---- two sides that choose ---- */
 
-PROCESS(chooses, IN(int, in), OUT(int, out), VAL(int, n), VAL(struct sums *, sums), VAL(bool, reads_first))
+PROCESS(chooses, IN(int, in), OUT(int, out), VAL(int, n), VAL(struct sums *, sums),
+        VAL(bool, reads_first))
 {
     unsigned seed = (unsigned)reads_first + 7;
     for (int i = 0; i < n; i++) {
         int x = 0, y = (int)(next(&seed) % 1000);
-        int k = reads_first ? ALT(ON_READ(in, &x), ON_WRITE(out, y)) : ALT(ON_WRITE(out, y), ON_READ(in, &x));
+        int k = reads_first ? ALT(ON_READ(in, &x), ON_WRITE(out, y))
+                            : ALT(ON_WRITE(out, y), ON_READ(in, &x));
         if ((k == 0) == reads_first)
             sums->read += x;
         else
@@ -36,13 +38,14 @@ static void check_sums(struct sums *sums, long communications)
     ck_assert_int_eq(sums->read, sums->written);
 }
 
-/* Each reads from or writes to one channel, whichever the other does: both ends of it in one choice on both
-   sides. */
+/* Each reads from or writes to one channel, whichever the other does: both ends of it in one choice
+   on both sides. */
 TEST(two_choices_meet_on_both_ends_of_one_channel, .times = PLACEMENTS * 2)
 {
     struct sums *sums = seen_by_all(sizeof *sums);
     CHAN(int) c = CHANNEL(int, .carrier = carriers[_i / PLACEMENTS]);
-    ck_assert_int_eq(RUN(_i % PLACEMENTS, chooses(c, c, 1000, sums, true), chooses(c, c, 1000, sums, false)), 0);
+    ck_assert_int_eq(
+        RUN(_i % PLACEMENTS, chooses(c, c, 1000, sums, true), chooses(c, c, 1000, sums, false)), 0);
     check_sums(sums, 2000);
 }
 
@@ -50,7 +53,8 @@ TEST(two_choices_meet_on_two_channels_crosswise, .times = PLACEMENTS * 2)
 {
     struct sums *sums = seen_by_all(sizeof *sums);
     CHAN(int) c = CHANNEL(int, .carrier = carriers[_i / PLACEMENTS]), d = CHANNEL(int);
-    ck_assert_int_eq(RUN(_i % PLACEMENTS, chooses(c, d, 1000, sums, true), chooses(d, c, 1000, sums, true)), 0);
+    ck_assert_int_eq(
+        RUN(_i % PLACEMENTS, chooses(c, d, 1000, sums, true), chooses(d, c, 1000, sums, true)), 0);
     check_sums(sums, 2000);
 }
 
@@ -109,8 +113,9 @@ TEST(a_crowd_of_choices_and_plain_forms_loses_and_doubles_nothing, .times = 2 * 
     else if (_i / 4 == 0)
         failed = PAR_FOR(i, 3, mixes(c, 3, c, 3, sums, (unsigned)(i + _i)));
     else
-        failed = PAR_FOR(i, 3, WORKER(mixes(c, 3, c, 3, sums, (unsigned)(i + _i)),
-                                      mixes(c, 3, c, 3, sums, (unsigned)(i + 100 + _i))));
+        failed = PAR_FOR(i, 3,
+                         WORKER(mixes(c, 3, c, 3, sums, (unsigned)(i + _i)),
+                                mixes(c, 3, c, 3, sums, (unsigned)(i + 100 + _i))));
     ck_assert_int_eq(failed, 0);
     ck_assert_int_ge(sums->communications, CROWD_TOTAL);
     ck_assert_int_eq(sums->read, sums->written);
@@ -153,7 +158,8 @@ PROCESS(takes_what_was_told, IN(int, in), VAL(int, n), IN(int, told))
     }
 }
 
-TEST(a_channel_that_is_written_twice_in_a_choice_carries_the_value_of_the_guard_taken, .times = PLACEMENTS)
+TEST(a_channel_that_is_written_twice_in_a_choice_carries_the_value_of_the_guard_taken,
+     .times = PLACEMENTS)
 {
     CHAN(int) c = CHANNEL(int), told = CHANNEL(int);
     ck_assert_int_eq(RUN(_i, gives_either(c, 300, told), takes_what_was_told(c, 300, told)), 0);
@@ -208,8 +214,10 @@ PROCESS(stops, IN(int, done), VAL(int, n), OUT(int, stop))
 TEST(one_that_holds_both_ends_in_a_choice_serves_the_others_on_both_sides, .times = PLACEMENTS)
 {
     CHAN(int) c = CHANNEL(int), done = CHANNEL(int), stop = CHANNEL(int);
-    ck_assert_int_eq(RUN(_i, holds_both(c, c, stop), writes_beside(c, 200, done), stops(done, 1, stop)), 0);
-    ck_assert_int_eq(RUN(_i, holds_both(c, c, stop), reads_beside(c, 200, done), stops(done, 1, stop)), 0);
+    ck_assert_int_eq(
+        RUN(_i, holds_both(c, c, stop), writes_beside(c, 200, done), stops(done, 1, stop)), 0);
+    ck_assert_int_eq(
+        RUN(_i, holds_both(c, c, stop), reads_beside(c, 200, done), stops(done, 1, stop)), 0);
 }
 
 /* ---- losers, between workers ---- */
@@ -240,7 +248,8 @@ TEST(offers_that_lose_between_workers_take_nothing_with_them, .times = 2)
     CHAN(int) done = CHANNEL(int);
     IN_END(long) in = IN_OF(sum);
     ck_assert_int_eq(PAR(gives_and_stays(a, 1000, done), gives_and_stays(b, 1000, done),
-                         chooses_of_two(a, b, 1000, sum, done), chooses_of_two(a, b, 1000, sum, done)),
+                         chooses_of_two(a, b, 1000, sum, done),
+                         chooses_of_two(a, b, 1000, sum, done)),
                      0);
     long total = READ(in);
     total += READ(in);
@@ -254,17 +263,19 @@ struct large {
     char rest[200000];
 };
 
-PROCESS(chooses_large, IN(struct large, in), OUT(struct large, out), IN(char *, text_in), OUT(char *, text_out),
-        VAL(int, n), VAL(struct sums *, sums))
+PROCESS(chooses_large, IN(struct large, in), OUT(struct large, out), IN(char *, text_in),
+        OUT(char *, text_out), VAL(int, n), VAL(struct sums *, sums))
 {
     static struct large give, got;
     for (int i = 0; i < n; i++) {
         memset(give.rest, i, sizeof give.rest);
         give.number = i;
         char *text = NULL;
-        switch (ALT(ON_READ(in, &got), ON_WRITE(out, give), ON_READ(text_in, &text), ON_WRITE(text_out, "words"))) {
+        switch (ALT(ON_READ(in, &got), ON_WRITE(out, give), ON_READ(text_in, &text),
+                    ON_WRITE(text_out, "words"))) {
         case 0:
-            MUST(got.rest[0] == (char)got.number && got.rest[sizeof got.rest - 1] == (char)got.number);
+            MUST(got.rest[0] == (char)got.number &&
+                 got.rest[sizeof got.rest - 1] == (char)got.number);
             sums->read++;
             break;
         case 1:
@@ -288,7 +299,8 @@ TEST(large_messages_and_strings_meet_by_choice_on_both_sides, .times = PLACEMENT
     struct sums *sums = seen_by_all(sizeof *sums);
     CHAN(struct large) c = CHANNEL(struct large, .carrier = carriers[_i / PLACEMENTS]);
     CHAN(char *) t = CHANNEL(char *, .carrier = carriers[_i / PLACEMENTS]);
-    ck_assert_int_eq(RUN(_i % PLACEMENTS, chooses_large(c, c, t, t, 100, sums), chooses_large(c, c, t, t, 100, sums)),
+    ck_assert_int_eq(RUN(_i % PLACEMENTS, chooses_large(c, c, t, t, 100, sums),
+                         chooses_large(c, c, t, t, 100, sums)),
                      0);
     check_sums(sums, 200);
 }

@@ -1,10 +1,5 @@
-/* What ends what: the table of the contract, seen by readers, writers and choices in the same worker and in
-   others, with the causes. */
-#include <poll.h>
-#include <signal.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-
+/* What ends what: the table of the contract, seen by readers, writers and choices in the same
+   worker and in others, with the causes. */
 #include "tests/contract/contract.h"
 
 /* ---- the ways in which a process can end, or end its channels ---- */
@@ -48,8 +43,8 @@ static const struct {
     [EXITS_WITH_3] = {UVCSP_POISONED, "code 3", 1},
 };
 
-PROCESS(culprit, VAL(enum ending, ending), IN(int, in), OUT(int, out), OUT(int, out_too), IN(int, ended_in),
-        OUT(int, ended_out), IN(int, stay))
+PROCESS(culprit, VAL(enum ending, ending), IN(int, in), OUT(int, out), OUT(int, out_too),
+        IN(int, ended_in), OUT(int, ended_out), IN(int, stay))
 {
     int x;
     switch (ending) {
@@ -130,7 +125,8 @@ PROCESS(sees_by_writing, OUT(int, out), VAL(struct seen *, seen), OUT(int, never
     (void)stay;
 }
 
-PROCESS(sees_by_choice, IN(int, quiet), IN(int, in), VAL(struct seen *, seen), OUT(int, never), OUT(int, stay))
+PROCESS(sees_by_choice, IN(int, quiet), IN(int, in), VAL(struct seen *, seen), OUT(int, never),
+        OUT(int, stay))
 {
     int x = 55;
     uvcsp_guard guards[] = {ON_READ(quiet, &x), ON_READ(in, &x), ON_TIMEOUT(60)};
@@ -193,146 +189,6 @@ TEST(the_others_see_what_the_table_says_and_why, .times = ENDINGS * PLACEMENTS)
     free(said);
 }
 
-/* ---- buffers ---- */
-
-PROCESS(writes_and_returns, OUT(int, out), VAL(int, n))
-{
-    for (int i = 0; i < n; i++)
-        WRITE(out, i);
-}
-
-PROCESS(reads_until_the_end, IN(int, in), VAL(int, n), VAL(int, status))
-{
-    int x, got, i = 0;
-    while ((got = uvcsp_read(in, &x)) == UVCSP_OK)
-        MUST(x == i++);
-    MUST(i == n);
-    MUST_BE(got, status);
-}
-
-TEST(readers_get_what_is_buffered_before_they_are_told_of_the_last_writers_end, .times = PLACEMENTS)
-{
-    CHAN(int) c = CHANNEL(int, .capacity = 4);
-    ck_assert_int_eq(RUN(_i, writes_and_returns(c, 4)), 0);
-    ck_assert_int_eq(uvcsp_channel_size(c), 4);
-    IN_END(int) in = IN_OF(c);
-    int x;
-    for (int i = 0; i < 4; i++)
-        ck_assert_int_eq(READ(in), i);
-    ck_assert_int_eq(uvcsp_read(in, &x), UVCSP_RETIRED);
-    ck_assert_int_eq(uvcsp_read(in, &x), UVCSP_RETIRED);
-}
-
-PROCESS(fills_and_poisons, OUT(int, out))
-{
-    for (int i = 0; i < 4; i++)
-        WRITE(out, i);
-    POISON(out);
-}
-
-/* PyCSP answers a reader in the same process otherwise than one in another. */
-TEST(poison_drops_what_is_buffered_for_readers_anywhere, .times = 4)
-{
-    CHAN(int) c = CHANNEL(int, .capacity = 4);
-    ck_assert_int_eq(RUN(_i % 2, fills_and_poisons(c)), 0);
-    ck_assert_int_eq(uvcsp_channel_size(c), 0);
-    ck_assert_int_eq(RUN(_i / 2, reads_until_the_end(c, 0, UVCSP_POISONED)), 0);
-}
-
-PROCESS(writes_until_the_end, OUT(int, out), VAL(int, n), VAL(int, status))
-{
-    int i = 0, got;
-    while ((got = uvcsp_write(out, &i)) == UVCSP_OK)
-        i++;
-    MUST(i == n);
-    MUST_BE(got, status);
-}
-
-PROCESS(reads_some, IN(int, in), VAL(int, n))
-{
-    for (int i = 0; i < n; i++)
-        MUST(READ(in) == i);
-}
-
-TEST(writers_are_told_of_the_last_readers_end_at_once_also_by_a_buffer_with_room, .times = PLACEMENTS * 2)
-{
-    CHAN(int) c = CHANNEL(int, .capacity = _i / PLACEMENTS * 4);
-    RETIRE(IN_OF(c));
-    ck_assert_int_eq(RUN(_i % PLACEMENTS, writes_until_the_end(c, 0, UVCSP_RETIRED)), 0);
-    CHAN(int) d = CHANNEL(int);
-    ck_assert_int_eq(RUN(_i % PLACEMENTS, writes_until_the_end(d, 5, UVCSP_RETIRED), reads_some(d, 5)), 0);
-}
-
-TEST(a_side_retires_with_its_last_end_and_not_before)
-{
-    CHAN(int) c = CHANNEL(int, .capacity = 1);
-    OUT_END(int) first = OUT_OF(c), second = OUT_OF(c);
-    IN_END(int) in = IN_OF(c), another = IN_OF(c);
-    int x = 3;
-    RETIRE(first);
-    RETIRE(first); /* once more counts for nothing */
-    ck_assert_int_eq(uvcsp_read_try(in, &x), UVCSP_WOULD_BLOCK);
-    WRITE(second, 4);
-    RETIRE(in);
-    ck_assert_int_eq(uvcsp_read(another, &x), UVCSP_OK);
-    ck_assert_int_eq(x, 4);
-    RETIRE(second);
-    ck_assert_int_eq(uvcsp_read(another, &x), UVCSP_RETIRED);
-}
-
-/* ---- what has been agreed completes ---- */
-
-struct big {
-    char at[3000000];
-};
-
-PROCESS(writes_one_and, OUT(struct big, out), VAL(enum ending, ending))
-{
-    static struct big b;
-    memset(b.at, 'b', sizeof b.at);
-    WRITE(out, b);
-    if (ending == POISONS_ITS_ENDS)
-        POISON(out);
-}
-
-PROCESS(reads_one_then, IN(struct big, in), VAL(int, status))
-{
-    static struct big b;
-    MUST_BE(uvcsp_read(in, &b), UVCSP_OK);
-    MUST(b.at[0] == 'b' && b.at[sizeof b.at - 1] == 'b');
-    MUST_BE(uvcsp_read(in, &b), status);
-}
-
-PROCESS(reads_one_and, IN(struct big, in), VAL(enum ending, ending))
-{
-    static struct big b;
-    b = READ(in);
-    MUST(b.at[sizeof b.at - 1] == 'b');
-    if (ending == POISONS_ITS_ENDS)
-        POISON(in);
-}
-
-PROCESS(writes_one_then, OUT(struct big, out), VAL(int, status))
-{
-    static struct big b;
-    memset(b.at, 'b', sizeof b.at);
-    MUST_BE(uvcsp_write(out, &b), UVCSP_OK);
-    MUST_BE(uvcsp_write(out, &b), status);
-}
-
-TEST(a_message_that_was_agreed_on_is_not_lost_by_what_comes_after, .times = 2 * 2 * 2 * PLACEMENTS)
-{
-    enum ending ending = _i % 2 ? POISONS_ITS_ENDS : RETURNS;
-    CHAN(struct big) c = CHANNEL(struct big, .carrier = _i / 2 % 2 ? UVCSP_PIPE : UVCSP_SHARED);
-    int status = table[ending].status;
-    for (int i = 0; i < 3; i++) {
-        CHAN(struct big) d = i ? CHANNEL(struct big, .carrier = _i / 2 % 2 ? UVCSP_PIPE : UVCSP_SHARED) : c;
-        int failed = _i / 4 % 2 ? RUN(_i / 8, writes_one_and(d, ending), reads_one_then(d, status))
-                                : RUN(_i / 8, writes_one_then(d, status), reads_one_and(d, ending));
-        ck_assert_int_eq(failed, 0);
-    }
-}
-
 /* ---- poison ---- */
 
 TEST(poison_may_be_given_to_a_channel_or_an_end_any_number_of_times_and_the_first_cause_stays)
@@ -378,149 +234,11 @@ TEST(a_chain_of_processes_ends_from_one_end_to_the_other, .times = 2 * PLACEMENT
     struct seen *seen = seen_by_all(sizeof *seen);
     CHAN(int) c[4];
     ck_assert_int_eq(CHANNELS(int, c, 4), 0);
-    ck_assert_int_eq(RUN(_i / 2, ends_chain(c[0], by_poison), passes_on(c[0], c[1]), passes_on(c[1], c[2]),
-                         passes_on(c[2], c[3]), is_last(c[3], seen)),
+    ck_assert_int_eq(RUN(_i / 2, ends_chain(c[0], by_poison), passes_on(c[0], c[1]),
+                         passes_on(c[1], c[2]), passes_on(c[2], c[3]), is_last(c[3], seen)),
                      0);
     ck_assert_int_eq(seen->status, by_poison ? UVCSP_POISONED : UVCSP_RETIRED);
     ck_assert_contains(seen->cause, by_poison ? "'ends_chain'" : "");
-}
-
-/* ---- crashes ---- */
-
-PROCESS(crashes_after, IN(int, in), VAL(int, n))
-{
-    for (int i = 0; i < n; i++)
-        (void)READ(in);
-    raise(SIGKILL);
-}
-
-TEST(par_counts_those_that_failed_and_the_others_end_by_poison)
-{
-    if (house_light())
-        return;
-    CHAN(int) c = CHANNEL(int), d = CHANNEL(int), e = CHANNEL(int);
-    house_capture(2);
-    int failed = PAR(writes_until_the_end(c, 3, UVCSP_POISONED), crashes_after(c, 3),
-                     writes_until_the_end(d, 0, UVCSP_POISONED), crashes_after(d, 0), writes_and_returns(e, 2),
-                     reads_some(e, 2));
-    char *said = house_captured();
-    ck_assert_int_eq(failed, 2);
-    ck_assert_contains(uvcsp_cause(c), "crashes_after");
-    ck_assert_contains(uvcsp_cause(c), "signal 9");
-    ck_assert_ptr_null(uvcsp_cause(e));
-    free(said);
-}
-
-/* ---- main ---- */
-
-PROCESS(poisons_later, OUT(int, out))
-{
-    WRITE(out, 1);
-    POISON(out);
-}
-
-/* What a program says on stderr, and its status. */
-static char *as_a_program(void (*body)(void), int *status)
-{
-    house_capture(2);
-    pid_t pid = fork();
-    if (pid == 0) {
-        body();
-        exit(0);
-    }
-    ck_assert_int_eq(waitpid(pid, status, 0), pid);
-    return house_captured();
-}
-
-static void main_that_meets_poison(void)
-{
-    CHAN(int) c = CHANNEL(int);
-    IN_END(int) in = IN_OF(c);
-    SPAWN(poisons_later(c));
-    for (;;)
-        (void)READ(in);
-}
-
-static void main_that_meets_retirement(void)
-{
-    CHAN(int) c = CHANNEL(int), d = CHANNEL(int);
-    IN_END(int) in = IN_OF(c), quiet = IN_OF(d);
-    OUT_END(int) held = OUT_OF(d);
-    SPAWN(writes_and_returns(c, 3));
-    int x;
-    for (;;)
-        (void)ALT(ON_READ(in, &x), ON_READ(quiet, &x));
-    (void)held;
-}
-
-TEST(where_poison_or_retirement_would_end_main_the_program_ends_with_a_line_and_status_1, .times = 2)
-{
-    int status;
-    char *said = as_a_program(_i ? main_that_meets_retirement : main_that_meets_poison, &status);
-    ck_assert(WIFEXITED(status));
-    ck_assert_int_eq(WEXITSTATUS(status), 1);
-    ck_assert_contains(said, "main");
-    ck_assert_contains(said, _i ? "retire" : "poisons_later");
-    ck_assert_ptr_eq(strchr(said, '\n'), said + strlen(said) - 1);
-    free(said);
-}
-
-/* ---- the death of the parent ---- */
-
-static struct {
-    atomic_int pid[3];
-} *family;
-
-PROCESS(stays, VAL(int, me), IN(int, never), OUT(int, ready), VAL(bool, stubborn))
-{
-    if (stubborn)
-        signal(SIGTERM, SIG_IGN);
-    family->pid[me] = getpid();
-    WRITE(ready, me);
-    (void)READ(never);
-}
-
-PROCESS(has_children, IN(int, never), OUT(int, never_out), OUT(int, ready), VAL(bool, stubborn))
-{
-    (void)never_out;
-    PAR(stays(0, never, ready, stubborn), stays(1, never, ready, false));
-}
-
-PROCESS(tells, IN(int, ready), VAL(int, fd))
-{
-    for (int i = 0; i < 3; i++)
-        (void)READ(ready);
-    MUST(write(fd, "x", 1) == 1);
-    (void)READ(ready);
-}
-
-TEST(no_worker_outlives_a_program_that_was_killed, .times = 2)
-{
-    if (house_light())
-        return;
-    int fds[2];
-    char byte;
-    family = seen_by_all(sizeof *family);
-    ck_assert_int_eq(pipe(fds), 0);
-    pid_t program = fork();
-    if (program == 0) {
-        CHAN(int) never = CHANNEL(int), ready = CHANNEL(int);
-        PAR(has_children(never, never, ready, _i), stays(2, never, ready, false), tells(ready, fds[1]));
-        _exit(0);
-    }
-    close(fds[1]);
-    ck_assert_int_eq(read(fds[0], &byte, 1), 1);
-    struct pollfd watched[3];
-    for (int i = 0; i < 3; i++)
-        watched[i] = (struct pollfd){(int)syscall(SYS_pidfd_open, family->pid[i], 0), POLLIN, 0};
-    kill(program, SIGKILL);
-    ck_assert_int_eq(waitpid(program, NULL, 0), program);
-    for (int i = 0; i < 3; i++) {
-        ck_assert_int_ge(watched[i].fd, 0);
-        ck_assert_int_eq(poll(&watched[i], 1, 8000), 1);
-        close(watched[i].fd);
-    }
-    close(fds[0]);
 }
 
 SUITE("endings", .before = default_signals, .after = uvcsp_shutdown)

@@ -102,8 +102,8 @@ PROCESS(waits_with_a_mark, IN(int, in), OUT(int, out), VAL(int *, mark), VAL(int
 }
 enum { WAYS = 6 };
 
-/* Both ends of it are poisoned with the cause. The deferred runs on a SIGTERM to a light process; nothing runs
-   on a SIGKILL; a forked one has the default effect. */
+/* Both ends of it are poisoned with the cause. The deferred runs on a SIGTERM to a light process;
+   nothing runs on a SIGKILL; a forked one has the default effect. */
 TEST(a_process_that_is_terminated_or_killed_poisons_its_ends, .times = WAYS * PLACEMENTS * 2)
 {
     int way = _i % WAYS;
@@ -147,7 +147,8 @@ TEST(a_light_process_that_does_not_wait_is_ended_when_it_next_waits)
 TEST(null_handles_are_refused_with_a_line)
 {
     house_capture(2);
-    int codes[] = {uvcsp_join(NULL, 0), uvcsp_exit_code(NULL), uvcsp_pid(NULL), uvcsp_kill(NULL), uvcsp_terminate(NULL)};
+    int codes[] = {uvcsp_join(NULL, 0), uvcsp_exit_code(NULL), uvcsp_pid(NULL), uvcsp_kill(NULL),
+                   uvcsp_terminate(NULL)};
     bool alive = uvcsp_alive(NULL);
     free(house_captured());
     for (size_t i = 0; i < 5; i++)

@@ -1,5 +1,5 @@
-/* What can be sent: plain values of any size, bytes, strings, dynamic values, by either carrier, to a
-   reader that waits and from a writer that waits. */
+/* What can be sent: plain values of any size, bytes, strings, dynamic values, by either carrier, to
+   a reader that waits and from a writer that waits. */
 #include <uvcsp/json.h>
 
 #include "tests/contract/contract.h"
@@ -59,9 +59,8 @@ static unsigned char pattern(size_t at, int round)
     }                                                                                              \
     TEST(structs_of_##SIZE##_bytes_arrive_whole_in_every_way, .times = WAYS)                       \
     {                                                                                              \
-        CHAN(struct value_##SIZE) c =                                                              \
-            CHANNEL(struct value_##SIZE, .carrier = carrier_of(_i),                                \
-                    .capacity = who_waits(_i) == BUFFERED ? 2 : 0);                                \
+        CHAN(struct value_##SIZE) c = CHANNEL(struct value_##SIZE, .carrier = carrier_of(_i),      \
+                                              .capacity = who_waits(_i) == BUFFERED ? 2 : 0);      \
         ck_assert_int_eq(RUN(_i % PLACEMENTS, gives_##SIZE(c, _i), takes_##SIZE(c, _i)), 0);       \
     }
 
@@ -93,7 +92,8 @@ struct nested {
     struct nested *link;
 };
 
-PROCESS(gives_a_function, OUT(function *, f), OUT(struct nested, s), OUT(bool, b), OUT(const char *const *, p))
+PROCESS(gives_a_function, OUT(function *, f), OUT(struct nested, s), OUT(bool, b),
+        OUT(const char *const *, p))
 {
     static const char *const text[] = {"one", "two"};
     WRITE(f, doubled);
@@ -147,7 +147,8 @@ TEST(a_channel_carries_pointers_to_arrays)
 
 /* ---- bytes and strings ---- */
 
-static const size_t lengths[] = {0, 1, 31, 32, 33, 4095, 4096, 4097, 65536, 1000003, (size_t)64 << 20};
+static const size_t lengths[] = {
+    0, 1, 31, 32, 33, 4095, 4096, 4097, 65536, 1000003, (size_t)64 << 20};
 enum { LENGTHS = sizeof lengths / sizeof *lengths };
 
 /* The longest is long enough in one way. */
@@ -203,8 +204,8 @@ PROCESS(takes_bytes, IN(uvcsp_bytes, in), VAL(int, way))
 
 TEST(bytes_of_any_length_arrive_whole_and_are_the_readers_own, .times = WAYS, .seconds = 60)
 {
-    CHAN(uvcsp_bytes) c =
-        CHANNEL(uvcsp_bytes, .carrier = carrier_of(_i), .capacity = who_waits(_i) == BUFFERED ? 2 : 0);
+    CHAN(uvcsp_bytes) c = CHANNEL(uvcsp_bytes, .carrier = carrier_of(_i),
+                                  .capacity = who_waits(_i) == BUFFERED ? 2 : 0);
     ck_assert_int_eq(RUN(_i % PLACEMENTS, gives_bytes(c, _i), takes_bytes(c, _i)), 0);
 }
 
@@ -268,8 +269,8 @@ TEST(what_lies_in_a_buffer_when_the_channel_goes_is_given_back, .times = 2)
 
 static json_t *sample(int i)
 {
-    return json_pack("{s:i, s:[s, n, b, f], s:{s:s}}", "number", i, "list", "ab\"c\n\xc3\xa9", 1, 0.25,
-                     "object", "empty", "");
+    return json_pack("{s:i, s:[s, n, b, f], s:{s:s}}", "number", i, "list", "ab\"c\n\xc3\xa9", 1,
+                     0.25, "object", "empty", "");
 }
 
 PROCESS(gives_json, OUT(json_t *, out), VAL(int, way))

@@ -1,4 +1,5 @@
-/* Ends that are sent over channels: within a worker, between workers, over several hops, through buffers. */
+/* Ends that are sent over channels: within a worker, between workers, over several hops, through
+   buffers. */
 #include "tests/contract/contract.h"
 
 static const enum uvcsp_carrier carriers[] = {UVCSP_PIPE, UVCSP_SHARED};
@@ -86,7 +87,8 @@ PROCESS(uses_it, IN(uvcsp_end, from))
     WRITE(out, 99);
 }
 
-TEST(an_end_goes_over_several_hops_and_those_on_the_way_may_end_before_it_is_used, .times = PLACEMENTS * 4)
+TEST(an_end_goes_over_several_hops_and_those_on_the_way_may_end_before_it_is_used,
+     .times = PLACEMENTS * 4)
 {
     CHAN(uvcsp_end) c[5];
     CHAN(int) done = CHANNEL(int, .capacity = 1);
@@ -94,8 +96,9 @@ TEST(an_end_goes_over_several_hops_and_those_on_the_way_may_end_before_it_is_use
     ck_assert_int_eq(CHANNELS(uvcsp_end, c, 5, .carrier = carriers[_i / PLACEMENTS % 2],
                               .capacity = _i / PLACEMENTS / 2),
                      0);
-    ck_assert_int_eq(RUN(_i % PLACEMENTS, starts_it(c[0], done), hands_on(c[0], c[1]), hands_on(c[1], c[2]),
-                         WORKER(hands_on(c[2], c[3]), hands_on(c[3], c[4])), uses_it(c[4])),
+    ck_assert_int_eq(RUN(_i % PLACEMENTS, starts_it(c[0], done), hands_on(c[0], c[1]),
+                         hands_on(c[1], c[2]), WORKER(hands_on(c[2], c[3]), hands_on(c[3], c[4])),
+                         uses_it(c[4])),
                      0);
     ck_assert_int_eq(READ(in), 1);
 }
@@ -206,8 +209,10 @@ PROCESS(chooses_to_get, IN(uvcsp_end, a), IN(uvcsp_end, b), VAL(int, n))
 
 TEST(an_end_can_be_offered_by_several_guards_of_a_choice, .times = PLACEMENTS * 2)
 {
-    CHAN(uvcsp_end) a = CHANNEL(uvcsp_end, .carrier = carriers[_i / PLACEMENTS]), b = CHANNEL(uvcsp_end);
-    ck_assert_int_eq(RUN(_i % PLACEMENTS, chooses_to_send(a, b, 100), chooses_to_get(a, b, 100)), 0);
+    CHAN(uvcsp_end) a = CHANNEL(uvcsp_end, .carrier = carriers[_i / PLACEMENTS]),
+                    b = CHANNEL(uvcsp_end);
+    ck_assert_int_eq(RUN(_i % PLACEMENTS, chooses_to_send(a, b, 100), chooses_to_get(a, b, 100)),
+                     0);
 }
 
 PROCESS(asks_wrongly, VAL(int, way), IN(uvcsp_end, from))

@@ -1,5 +1,5 @@
-/* Processes: parameters, PAR, CO, SEQ, WORKER, replicators and how they nest, what is deferred, and the
-   snapshot that a worker is of its parent. */
+/* Processes: parameters, PAR, CO, SEQ, WORKER, replicators and how they nest, what is deferred, and
+   the snapshot that a worker is of its parent. */
 #include "tests/contract/contract.h"
 
 /* ---- parameters ---- */
@@ -9,19 +9,28 @@ static atomic_int *count; /* shared by all */
 PROCESS_DECLARE(declared_here, VAL(int, a), IN(int, in));
 PROCESS_DECLARE(in_another_file, VAL(atomic_int *, p), OUT(int, out));
 
-PROCESS(p0) { ++*count; }
-PROCESS(p1, VAL(int, a)) { MUST(a == 1); ++*count; }
-PROCESS(p8, VAL(char, a), VAL(short, b), VAL(float, c), VAL(double, d), VAL(const char *, e), VAL(bool, f),
-        VAL(unsigned char, g), VAL(long double, h))
+PROCESS(p0)
 {
-    MUST(a == 'a' && b == -2 && c == 0.5f && d == 0.25 && strcmp(e, "e") == 0 && f && g == 255 && h == 8.5L);
     ++*count;
 }
-PROCESS(p16, VAL(int, a), VAL(int, b), VAL(int, c), VAL(int, d), VAL(int, e), VAL(int, f), VAL(int, g),
-        VAL(int, h), VAL(int, i), VAL(int, j), VAL(int, k), VAL(int, l), VAL(int, m), VAL(int, n), IN(int, in),
-        OUT(int, out))
+PROCESS(p1, VAL(int, a))
 {
-    MUST(a == 1 && b == 2 && c == 3 && d == 4 && e == 5 && f == 6 && g == 7 && h == 8 && i == 9 && j == 10);
+    MUST(a == 1);
+    ++*count;
+}
+PROCESS(p8, VAL(char, a), VAL(short, b), VAL(float, c), VAL(double, d), VAL(const char *, e),
+        VAL(bool, f), VAL(unsigned char, g), VAL(long double, h))
+{
+    MUST(a == 'a' && b == -2 && c == 0.5f && d == 0.25 && strcmp(e, "e") == 0 && f && g == 255 &&
+         h == 8.5L);
+    ++*count;
+}
+PROCESS(p16, VAL(int, a), VAL(int, b), VAL(int, c), VAL(int, d), VAL(int, e), VAL(int, f),
+        VAL(int, g), VAL(int, h), VAL(int, i), VAL(int, j), VAL(int, k), VAL(int, l), VAL(int, m),
+        VAL(int, n), IN(int, in), OUT(int, out))
+{
+    MUST(a == 1 && b == 2 && c == 3 && d == 4 && e == 5 && f == 6 && g == 7 && h == 8 && i == 9 &&
+         j == 10);
     MUST(k == 11 && l == 12 && m == 13 && n == 14);
     WRITE(out, READ(in) + 1);
     ++*count;
@@ -37,7 +46,10 @@ PROCESS(takes_structures, VAL(struct point, p), VAL(struct point *, q))
     ++*count;
 }
 
-PROCESS(gives, OUT(int, out), VAL(int, x)) { WRITE(out, x); }
+PROCESS(gives, OUT(int, out), VAL(int, x))
+{
+    WRITE(out, x);
+}
 
 TEST(a_process_takes_up_to_sixteen_parameters_of_any_kind, .times = PLACEMENTS)
 {
@@ -61,7 +73,10 @@ TEST(a_process_can_be_declared_before_and_defined_elsewhere, .times = PLACEMENTS
     ck_assert_int_eq(*count, 7 + 100);
 }
 
-PROCESS(declared_here, VAL(int, a), IN(int, in)) { *count += a + READ(in); }
+PROCESS(declared_here, VAL(int, a), IN(int, in))
+{
+    *count += a + READ(in);
+}
 
 TEST(a_process_value_runs_once_and_says_so_the_second_time)
 {
@@ -113,7 +128,10 @@ PROCESS(sums, IN(long, in), OUT(long, out), VAL(int, n))
     WRITE(out, total);
 }
 
-PROCESS(squares, VAL(int, i), OUT(long, out)) { WRITE(out, (long)i * i); }
+PROCESS(squares, VAL(int, i), OUT(long, out))
+{
+    WRITE(out, (long)i * i);
+}
 
 TEST(replicated_processes_get_their_number)
 {
@@ -127,13 +145,17 @@ TEST(replicated_processes_get_their_number)
     (void)held;
 }
 
-PROCESS(notes_pid, VAL(atomic_int *, pid)) { *pid = getpid(); }
+PROCESS(notes_pid, VAL(atomic_int *, pid))
+{
+    *pid = getpid();
+}
 
 TEST(par_forks_co_does_not_and_a_worker_is_one_for_all_that_it_hosts)
 {
     atomic_int *pids = seen_by_all(8 * sizeof *pids);
     ck_assert_int_eq(CO(notes_pid(&pids[0]), notes_pid(&pids[1])), 0);
-    ck_assert_int_eq(PAR(notes_pid(&pids[2]), WORKER(notes_pid(&pids[3]), WORKER(notes_pid(&pids[4])))), 0);
+    ck_assert_int_eq(
+        PAR(notes_pid(&pids[2]), WORKER(notes_pid(&pids[3]), WORKER(notes_pid(&pids[4])))), 0);
     ck_assert_int_eq(CO(WORKER(notes_pid(&pids[5]), notes_pid(&pids[6])), notes_pid(&pids[7])), 0);
     int here = getpid();
     for (int i = 0; i < 8; i++)
@@ -164,7 +186,8 @@ PROCESS(tree, VAL(int, depth), VAL(unsigned, way), OUT(int, leaves))
         failed = SEQ(tree(depth - 1, way / KINDS, leaves), tree(depth - 1, way / KINDS, leaves));
         break;
     default:
-        failed = PAR(WORKER(tree(depth - 1, way / KINDS, leaves), tree(depth - 1, way / KINDS, leaves)));
+        failed =
+            PAR(WORKER(tree(depth - 1, way / KINDS, leaves), tree(depth - 1, way / KINDS, leaves)));
     }
     MUST(failed == 0);
 }
@@ -199,7 +222,8 @@ PROCESS(goes_on, IN(int, ticks), OUT(int, tell), VAL(int, n))
 
 PROCESS(pars, IN(int, wait), IN(int, ticks))
 {
-    /* until the light processes beside it have exchanged so many messages the forked one does not end */
+    /* until the light processes beside it have exchanged so many messages the forked one does not
+       end */
     MUST(PAR(counts(wait, 500)) == 0);
     (void)ticks;
 }
@@ -235,7 +259,8 @@ PROCESS(defers, VAL(enum how, how), IN(int, ended))
     strcat(order, "r");
 }
 
-TEST(what_is_deferred_runs_last_in_first_out_whichever_way_the_process_ends, .times = HOWS * PLACEMENTS)
+TEST(what_is_deferred_runs_last_in_first_out_whichever_way_the_process_ends,
+     .times = HOWS * PLACEMENTS)
 {
     enum how how = (enum how)(_i % HOWS);
     order = seen_by_all(100);
@@ -301,7 +326,8 @@ PROCESS(starts_with_its_stack, VAL(int, i))
         mine[i] = 3;
     *heap = 4;
     global = 2;
-    MUST(PAR(writes_to_memory(&mine[777], heap), writes_to_memory(&mine[3], heap)) == 0 || house_light());
+    MUST(PAR(writes_to_memory(&mine[777], heap), writes_to_memory(&mine[3], heap)) == 0 ||
+         house_light());
     MUST(house_light() || (global == 2 && mine[777] == 3 && mine[3] == 3 && *heap == 4));
     free(heap);
 }
@@ -318,7 +344,8 @@ TEST(a_worker_reads_what_pointers_point_to_and_what_it_writes_stays_its_own)
     free(heap);
     ck_assert_int_eq(CO(starts_with_its_stack(0)), 0);
     ck_assert_int_eq(PAR(starts_with_its_stack(0), WORKER(starts_with_its_stack(0))), 0);
-    /* beyond the first few hundred, light processes have stacks that a fork leaves out but for this one */
+    /* beyond the first few hundred, light processes have stacks that a fork leaves out but for this
+       one */
     CHAN(int) never = CHANNEL(int);
     for (int i = 0; i < 300; i++)
         GO(counts(never, 0));

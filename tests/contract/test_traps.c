@@ -32,7 +32,8 @@ TEST(a_retired_end_does_not_write_though_others_of_its_side_do, .times = PLACEME
 {
     CHAN(int) c = CHANNEL(int);
     int *status = seen_by_all(sizeof *status);
-    ck_assert_int_eq(RUN(_i, retires_and_writes(c, status), writes_n(c, 100), reads_all(c, 101)), 0);
+    ck_assert_int_eq(RUN(_i, retires_and_writes(c, status), writes_n(c, 100), reads_all(c, 101)),
+                     0);
     ck_assert_int_eq(*status, UVCSP_RETIRED);
 }
 
@@ -94,7 +95,8 @@ PROCESS(distributes, OUTS(int, out, n), VAL(int, me))
         WRITE(out[i], me);
 }
 
-/* In PyCSP the copies shared what was in the list, and the first that was done retired it for all. */
+/* In PyCSP the copies shared what was in the list, and the first that was done retired it for
+   all. */
 TEST(copies_of_a_process_have_ends_of_their_own_in_an_array, .times = PLACEMENTS * 2)
 {
     enum { N = 5, COPIES = 4 };
@@ -134,7 +136,8 @@ TEST(an_array_of_no_ends_is_an_array)
 
 TEST(channels_of_one_name_are_two)
 {
-    CHAN(int) a = CHANNEL(int, .name = "same", .capacity = 1), b = CHANNEL(int, .name = "same", .capacity = 1);
+    CHAN(int) a = CHANNEL(int, .name = "same", .capacity = 1),
+              b = CHANNEL(int, .name = "same", .capacity = 1);
     OUT_END(int) out = OUT_OF(a);
     IN_END(int) in = IN_OF(b);
     WRITE(out, 1);
@@ -193,7 +196,7 @@ static void left_waiting(void)
     CHAN(int) c = CHANNEL(int), d = CHANNEL(int);
     (void)OUT_OF(c);
     GO(reads_all(c, 0)); /* told of main's retirement at the end */
-    GO(writes_n(d, 1)); /* nobody will ever read */
+    GO(writes_n(d, 1));  /* nobody will ever read */
 }
 
 TEST(a_light_process_that_waits_for_nobody_does_not_keep_a_finished_program_alive)
@@ -226,19 +229,22 @@ PROCESS(receives_bytes, IN(uvcsp_bytes, in), VAL(size_t, piece), VAL(int, salt))
         uvcsp_bytes b;
         MUST_BE(uvcsp_read(in, &b), UVCSP_OK);
         unsigned char *at = b.data, expected = (unsigned char)(salt + i);
-        MUST(b.size == piece && at[0] == expected && at[piece / 2] == expected && at[piece - 1] == expected);
+        MUST(b.size == piece && at[0] == expected && at[piece / 2] == expected &&
+             at[piece - 1] == expected);
         free(b.data);
     }
 }
 
-/* In PyCSP this hangs: the path of what is sent holds the lock that the path of what is received needs. */
+/* In PyCSP this hangs: the path of what is sent holds the lock that the path of what is received
+   needs. */
 TEST(two_workers_exchange_50_megabytes_at_the_same_time, .times = 2 * 2 * PLACEMENTS, .seconds = 60)
 {
     size_t piece = _i % 2 ? volume() : 1000000;
     enum uvcsp_carrier carrier = _i / 2 % 2 ? UVCSP_SHARED : UVCSP_PIPE;
     CHAN(uvcsp_bytes) there = CHANNEL(uvcsp_bytes, .carrier = carrier);
     CHAN(uvcsp_bytes) back = CHANNEL(uvcsp_bytes, .carrier = carrier);
-    ck_assert_int_eq(RUN(_i / 4, WORKER(sends_bytes(there, piece, 1), receives_bytes(back, piece, 2)),
+    ck_assert_int_eq(RUN(_i / 4,
+                         WORKER(sends_bytes(there, piece, 1), receives_bytes(back, piece, 2)),
                          WORKER(receives_bytes(there, piece, 1), sends_bytes(back, piece, 2))),
                      0);
 }
@@ -260,12 +266,15 @@ PROCESS(writes_then_reads, OUT(uvcsp_bytes, out), IN(uvcsp_bytes, in), VAL(bool,
     free(give.data);
 }
 
-TEST(two_processes_write_and_read_50_megabytes_in_opposite_order, .times = 2 * PLACEMENTS, .seconds = 60)
+TEST(two_processes_write_and_read_50_megabytes_in_opposite_order, .times = 2 * PLACEMENTS,
+     .seconds = 60)
 {
     enum uvcsp_carrier carrier = _i % 2 ? UVCSP_SHARED : UVCSP_PIPE;
     CHAN(uvcsp_bytes) there = CHANNEL(uvcsp_bytes, .carrier = carrier);
     CHAN(uvcsp_bytes) back = CHANNEL(uvcsp_bytes, .carrier = carrier);
-    ck_assert_int_eq(RUN(_i / 2, writes_then_reads(there, back, true), writes_then_reads(back, there, false)), 0);
+    ck_assert_int_eq(
+        RUN(_i / 2, writes_then_reads(there, back, true), writes_then_reads(back, there, false)),
+        0);
 }
 
 SUITE("traps", .after = uvcsp_shutdown)

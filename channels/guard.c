@@ -1,0 +1,208 @@
+/* What guards are, and which one a fair choice looks at first. */
+#include <errno.h>
+#include <string.h>
+
+#include "channels/choice.h"
+#include "runtime/arena.h"
+#include "runtime/report.h"
+#include "runtime/sources.h"
+
+/* ---- guards that are no channels ---- */
+
+/* 1: ready and taken; 0: not; -errno. */
+int usp_guard_look(const uvcsp_guard *guard)
+{
+    switch (guard->kind) {
+    case UVCSP_GUARD_SKIP:
+        return 1;
+    case UVCSP_GUARD_FD:
+        return usp_fd_ready(guard->number, guard->events);
+    case UVCSP_GUARD_SIGNAL: {
+        int rc = usp_signal_watch(guard->number);
+        return rc < 0 ? rc : usp_signal_take(guard->number);
+    }
+    case UVCSP_GUARD_ENDED:
+        return ((const struct usp_event *)guard->subject)->set;
+    default:
+        return 0;
+    }
+}
+
+int usp_guard_arm(const uvcsp_guard *guard, struct usp_task *self, uint32_t index)
+{
+    switch (guard->kind) {
+    case UVCSP_GUARD_FD:
+        return usp_fd_arm(self, index, guard->number, guard->events);
+    case UVCSP_GUARD_SIGNAL:
+        return usp_signal_arm(self, index, guard->number);
+    case UVCSP_GUARD_ENDED:
+        return usp_event_arm(self, index, guard->subject);
+    default:
+        return 0;
+    }
+}
+
+/* The bytes of a write guard. They stay until the choice is over only if somebody else may read them:
+   usp_bytes.owned. */
+int usp_guard_bytes(const uvcsp_guard *guard, struct usp_bytes *bytes)
+{
+    const struct usp_end *end = guard->subject;
+    *bytes = (struct usp_bytes){NULL, 0, NULL};
+    if (guard->kind == UVCSP_GUARD_READ)
+        return 0;
+    if (usp_is_plain(end->channel)) {
+        bytes->data = guard->data;
+        bytes->length = end->channel->size;
+        return 0;
+    }
+    int rc = usp_message_bytes(end->channel, guard->data, bytes);
+    if (rc < 0)
+        usp_report("a value of a choice cannot be sent over channel '%s'", end->channel->name);
+    return rc;
+}
+
+/* ---- checking ---- */
+
+int usp_choice_check(struct usp_choice *choice)
+{
+    const char *site = choice->site;
+    bool any = false;
+    choice->soonest = -1;
+    choice->n_offers = 0;
+    for (size_t i = 0; i < choice->n; i++) {
+        const uvcsp_guard *guard = &choice->guards[i];
+        if (!guard->on)
+            continue;
+        any = true;
+        switch (guard->kind) {
+        case UVCSP_GUARD_READ:
+        case UVCSP_GUARD_WRITE: {
+            const struct usp_end *end = guard->subject;
+            enum usp_side side = guard->kind == UVCSP_GUARD_READ ? USP_READER : USP_WRITER;
+            if (!end || !usp_arena_holds(end, sizeof *end) || end->magic != USP_END_MAGIC ||
+                end->side != side)
+                return usp_end_check(end, side, site);
+            if (!guard->data) {
+                usp_report("%s: guard %zu: the place of the message is NULL", site, i);
+                return -EINVAL;
+            }
+            choice->n_offers++;
+            break;
+        }
+        case UVCSP_GUARD_TIMEOUT:
+            if (choice->soonest < 0 || guard->seconds < choice->soonest) {
+                choice->soonest = guard->seconds > 0 ? guard->seconds : 0;
+                choice->soonest_index = (uint32_t)i;
+            }
+            break;
+        case UVCSP_GUARD_ENDED:
+            if (!guard->subject) {
+                usp_report("%s: guard %zu: the handle is NULL", site, i);
+                return -EINVAL;
+            }
+            break;
+        case UVCSP_GUARD_SKIP:
+        case UVCSP_GUARD_FD:
+        case UVCSP_GUARD_SIGNAL:
+            break;
+        default:
+            usp_report("%s: guard %zu is of no known kind (%d)", site, i, (int)guard->kind);
+            return -EINVAL;
+        }
+    }
+    if (any)
+        return 0;
+    usp_report("%s: a choice of %zu guards, none of them switched on, would wait for ever", site,
+               choice->n);
+    return -EINVAL;
+}
+
+/* ---- fairness ---- */
+
+/* A choice goes on behind the guard that it took the last time. Where it stood is kept in the first end of
+   its guards, with a key for the set of guards, since a process may use one end in several choices. The mark
+   of a choice that another displaces from there goes to a table of the worker, where it is found again
+   unless more than MARKS others of its row have been marked since; then the choice starts anywhere. */
+#define MARKS 8
+#define MARK_ROWS 256
+
+struct mark {
+    uint32_t key, next;
+};
+static struct mark marks[MARK_ROWS][MARKS];
+
+static uint32_t key_of(const struct usp_choice *choice, const void *first)
+{
+    const void *last = choice->guards[choice->n - 1].subject;
+    uint64_t x = (uintptr_t)choice->site * 31 + (uintptr_t)first * 17 + (uintptr_t)last + choice->n;
+    x *= 0x9e3779b97f4a7c15ull;
+    return (uint32_t)(x >> 32) | 1;
+}
+
+static struct mark *row_of(uint32_t key)
+{
+    return marks[(key >> 1) % MARK_ROWS];
+}
+
+/* The newest of a row stands first. */
+static void put_mark(uint32_t key, uint32_t next)
+{
+    struct mark *row = row_of(key);
+    int i = 0;
+    while (i < MARKS - 1 && row[i].key != key && row[i].key != 0)
+        i++;
+    memmove(row + 1, row, (size_t)i * sizeof *row);
+    row[0] = (struct mark){key, next};
+}
+
+static uint32_t find_mark(uint32_t key)
+{
+    static uint32_t anywhere;
+    const struct mark *row = row_of(key);
+    for (int i = 0; i < MARKS && row[i].key != 0; i++)
+        if (row[i].key == key)
+            return row[i].next;
+    if (row[MARKS - 1].key == 0)
+        return 0;
+    anywhere = anywhere * 1664525u + 1013904223u;
+    return anywhere >> 8;
+}
+
+struct usp_end *usp_choice_first(const struct usp_choice *choice)
+{
+    for (size_t i = 0; i < choice->n; i++) {
+        struct usp_end *end = choice->guards[i].subject;
+        if (usp_is_channel(&choice->guards[i]) && end && usp_arena_holds(end, sizeof *end) &&
+            end->magic == USP_END_MAGIC && end->task) /* one that is nobody's is used from several workers */
+            return end;
+    }
+    return NULL;
+}
+
+void usp_choice_start(struct usp_choice *choice, const struct usp_end *first)
+{
+    choice->start = 0;
+    if (choice->mode == UVCSP_PRI || choice->n < 2)
+        return;
+    uint32_t key = key_of(choice, first ? (const void *)first : usp_current());
+    uint32_t next = first && first->fair_key == key ? first->fair_next : find_mark(key);
+    choice->start = next % choice->n;
+}
+
+void usp_choice_taken(const struct usp_choice *choice, struct usp_end *first, size_t taken)
+{
+    if (choice->mode == UVCSP_PRI || choice->n < 2)
+        return;
+    uint32_t key = key_of(choice, first ? (const void *)first : usp_current());
+    if (!first) {
+        put_mark(key, (uint32_t)taken + 1);
+        return;
+    }
+    if (first->fair_key != key) {
+        if (first->fair_key != 0)
+            put_mark(first->fair_key, first->fair_next);
+        first->fair_key = key;
+    }
+    first->fair_next = (uint32_t)taken + 1;
+}
+

@@ -1,0 +1,339 @@
+/* Leases, objects, and what is done when their users die. See sync.h. */
+#include "ipc/sync.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "channels/io.h"
+#include "ipc/shared.h"
+#include "runtime/arena.h"
+#include "runtime/report.h"
+#include "runtime/sources.h"
+
+enum { INDEX_CHANNEL, INDEX_TIMER };
+
+/* ---- leases ---- */
+
+struct usp_lease *usp_last_lease;
+
+static void let_go(void *block, unsigned owner, void *arg);
+
+static bool others_live(void)
+{
+    return usp_sched.n_live > 0 || usp_worker_children() > 0;
+}
+
+/* The process has ended, and what the program deferred has run. */
+static void ended(void *arg)
+{
+    struct usp_lease *lease = arg;
+    struct usp_task *task = lease->process->task;
+    if (lease->holds > 0) {
+        struct usp_gone gone = {task, 0};
+        usp_arena_each(USP_BLOCK_SHARED, let_go, &gone);
+        usp_named_gone(task);
+    }
+    /* main ends before those that it has started: what it made goes with the arena */
+    bool keep = task->flags & USP_TASK_MAIN && others_live();
+    while (lease->made) {
+        struct usp_made *made = lease->made;
+        usp_made_unlink(made);
+        if (!keep)
+            made->free(made);
+    }
+    if (usp_last_lease == lease)
+        usp_last_lease = NULL;
+    free(lease);
+}
+
+struct usp_lease *usp_lease_slowly(void)
+{
+    struct usp_process *process = usp_process_current();
+    if (!process)
+        return NULL;
+    struct usp_deferred **at = &process->deferred;
+    for (; *at; at = &(*at)->next)
+        if ((*at)->fn == ended)
+            return usp_last_lease = (*at)->arg;
+    struct usp_lease *lease = calloc(1, sizeof *lease);
+    struct usp_deferred *deferred = malloc(sizeof *deferred);
+    if (!lease || !deferred) {
+        free(lease);
+        free(deferred);
+        return NULL;
+    }
+    lease->process = process;
+    lease->serial = process->serial;
+    *deferred = (struct usp_deferred){NULL, ended, lease};
+    *at = deferred;
+    return usp_last_lease = lease;
+}
+
+void usp_made_link(struct usp_made *made, void (*free)(struct usp_made *))
+{
+    struct usp_lease *lease = usp_lease();
+    made->free = free;
+    made->at = NULL;
+    if (!lease)
+        return;
+    made->next = lease->made;
+    made->at = &lease->made;
+    if (made->next)
+        made->next->at = &made->next;
+    lease->made = made;
+}
+
+void usp_made_unlink(struct usp_made *made)
+{
+    if (!made->at)
+        return;
+    *made->at = made->next;
+    if (made->next)
+        made->next->at = made->at;
+    made->at = NULL;
+}
+
+/* ---- objects ---- */
+
+struct usp_task *usp_sync_self(const char *what)
+{
+    struct usp_task *task = usp_current()->task;
+    if (!task)
+        usp_fatal("%s: a callback of the loop is no process: it can neither hold a lock nor wait", what);
+    return task;
+}
+
+struct usp_sync *usp_sync_of(void *x, unsigned kinds, const char *what)
+{
+    USP_ENTER();
+    struct usp_sync *sync = x;
+    if (x && (uintptr_t)x % 16 == 0 && usp_arena_holds(x, sizeof *sync) &&
+        sync->magic == USP_SYNC_MAGIC && USP_KIND(sync->kind) & kinds)
+        return sync;
+    usp_report("%s: %s", what, x ? "this is no object of that kind, or it was freed" : "it is NULL");
+    return NULL;
+}
+
+static void free_made(struct usp_made *made)
+{
+    usp_sync_free((char *)made - offsetof(struct usp_sync, made), ~0u, "");
+}
+
+struct usp_sync *usp_sync_new(enum usp_sync_kind kind, uint32_t capacity, uint32_t n_names,
+                              const char *what, const char *site)
+{
+    USP_ENTER();
+    struct usp_sync *sync =
+        usp_arena_alloc(sizeof *sync + n_names * sizeof sync->names[0], USP_BLOCK_SHARED);
+    char name[160];
+    snprintf(name, sizeof name, "%s of %s", what, site ? site : "?");
+    void *channel =
+        uvcsp_channel_new(sizeof(struct usp_task *), UVCSP_TYPE_PLAIN,
+                          (uvcsp_channel_options){.capacity = (int)capacity, .name = name, .site_ = site});
+    if (!sync || !channel) {
+        if (channel) /* who made the channel has said so otherwise */
+            usp_report("%s: no room in the shared arena for a %s", site ? site : "?", what);
+        uvcsp_channel_free(channel);
+        usp_arena_free(sync);
+        errno = ENOMEM;
+        return NULL;
+    }
+    usp_channel_make_common(channel);
+    memset(sync, 0, sizeof *sync + n_names * sizeof sync->names[0]);
+    sync->kind = (uint8_t)kind;
+    sync->channel = channel;
+    sync->channel->slow = 1;
+    sync->n_names = n_names;
+    sync->end = (struct usp_end){.magic = USP_END_MAGIC, .side = USP_WRITER, .channel = channel};
+    if (kind == USP_EVENT) {
+        sync->end.side = USP_READER;
+        sync->end.looks = 1;
+    }
+    usp_made_link(&sync->made, free_made);
+    atomic_signal_fence(memory_order_seq_cst);
+    sync->magic = USP_SYNC_MAGIC;
+    return sync;
+}
+
+/* Tells who waits. True if nobody did, and so nobody looks at the channel any more. */
+static bool dissolve(struct usp_sync *sync)
+{
+    struct usp_channel *channel = sync->channel;
+    usp_lock(channel);
+    sync->magic = USP_GONE_MAGIC;
+    bool unused = !channel->waiting[USP_READER].head && !channel->waiting[USP_WRITER].head;
+    channel->ended |= USP_POISONED;
+    usp_wake_side(channel, USP_READER, UVCSP_POISONED);
+    usp_wake_side(channel, USP_WRITER, UVCSP_POISONED);
+    usp_unlock(channel);
+    return unused;
+}
+
+static void discard(void *block)
+{
+    struct usp_sync *sync = block;
+    usp_channel_disown(sync->channel);
+    usp_arena_free(sync);
+}
+
+void usp_sync_free(void *x, unsigned kinds, const char *what)
+{
+    struct usp_sync *sync = x ? usp_sync_of(x, kinds, what) : NULL;
+    if (!sync)
+        return;
+    if (usp_arena_owner(sync) != usp_worker_index()) {
+        usp_report("%s: it was made by another worker", what);
+        return;
+    }
+    usp_made_unlink(&sync->made);
+    if (sync->own_lock)
+        usp_sync_free(sync->lock, ~0u, what);
+    if (dissolve(sync))
+        discard(sync);
+    /* else who waited will look at it once more: it stays until the arena goes */
+}
+
+/* ---- waiting ---- */
+
+int usp_sync_park(struct usp_sync *sync, double seconds, const char *site, void (*between)(void *), void *arg)
+{
+    struct usp_channel *channel = sync->channel;
+    struct usp_task *self = usp_current()->task;
+    struct usp_wait *wait = usp_wait_of(self);
+    struct usp_offer *offer = &wait->first;
+    if (usp_current()->kill) {
+        usp_unlock(channel);
+        return USP_KILLED;
+    }
+    wait->n = 1;
+    offer->channel = channel;
+    offer->task = self;
+    offer->data = NULL;
+    offer->stash = NULL;
+    offer->index = INDEX_CHANNEL;
+    offer->side = USP_READER;
+    offer->filled = 0;
+    offer->single = 0;
+    offer->looks = 0;
+    self->site = site;
+    usp_task_open(self);
+    usp_enqueue(offer, USP_READER);
+    usp_unlock(channel);
+    if (between)
+        between(arg);
+    int armed = seconds >= 0 ? usp_timer_arm(self, INDEX_TIMER, seconds) : 0;
+    if (armed < 0 && usp_task_claim(self, usp_worker_index(), INDEX_TIMER))
+        usp_wake(self);
+    usp_park();
+    if (seconds >= 0)
+        usp_sources_disarm(self);
+    self->site = NULL;
+    return usp_after_wait(self, offer, armed);
+}
+
+/* ---- death ---- */
+
+static void (*const gone_by_kind[])(struct usp_sync *, const struct usp_gone *) = {
+    [USP_LOCK] = usp_lock_gone,         [USP_RLOCK] = usp_lock_gone,
+    [USP_SEMAPHORE] = usp_semaphore_gone, [USP_EVENT] = usp_event_gone,
+    [USP_CONDITION] = NULL,             [USP_BARRIER] = usp_barrier_gone,
+};
+
+static void let_go(void *block, unsigned owner, void *arg)
+{
+    (void)owner;
+    struct usp_sync *sync = block;
+    if (sync->magic == USP_SYNC_MAGIC && gone_by_kind[sync->kind])
+        gone_by_kind[sync->kind](sync, arg);
+}
+
+struct grave {
+    struct grave *next;
+    void *block;
+    void (*free)(void *);
+    uint32_t death;
+};
+static struct grave *graves;
+static pid_t graves_of; /* a new worker inherits its parent's list, which stays the parent's */
+
+static bool everybody_has_seen(uint32_t death)
+{
+    uint32_t n = atomic_load(&usp_shared->n_records);
+    for (unsigned i = 0; i < n; i++) {
+        struct usp_worker *worker = usp_worker_of(i);
+        if (atomic_load(&worker->state) == USP_WORKER_RUNNING &&
+            (int32_t)(atomic_load(&worker->deaths_seen) - death) < 0)
+            return false;
+    }
+    return true;
+}
+
+static void clear_graves(void)
+{
+    if (graves && graves_of != usp_shared->workers[usp_worker_index()].pid)
+        graves = NULL;
+    for (struct grave **at = &graves; *at;) {
+        struct grave *grave = *at;
+        if (!everybody_has_seen(grave->death)) {
+            at = &grave->next;
+            continue;
+        }
+        *at = grave->next;
+        grave->free(grave->block);
+        free(grave);
+    }
+}
+
+void usp_free_later(void *block, void (*release)(void *block))
+{
+    clear_graves();
+    struct grave *grave = malloc(sizeof *grave);
+    if (!grave)
+        return; /* it stays until the arena goes */
+    /* the hook runs before the death that it is about is counted */
+    *grave = (struct grave){graves, block, release, atomic_load(&usp_shared->deaths) + 1};
+    graves = grave;
+    graves_of = usp_shared->workers[usp_worker_index()].pid;
+}
+
+/* What the dead one had made goes with it. */
+static void bury(void *block, unsigned owner, void *arg)
+{
+    struct usp_sync *sync = block;
+    if (owner != ((const struct usp_gone *)arg)->dead)
+        return;
+    if (sync->magic == USP_SYNC_MAGIC) {
+        usp_arena_set_owner(sync, usp_worker_index());
+        if (dissolve(sync))
+            usp_free_later(sync, discard);
+    } else {
+        usp_shared_bury(block);
+    }
+}
+
+static void (*channels_died)(unsigned dead, const char *how);
+
+static void died(unsigned dead, const char *how)
+{
+    channels_died(dead, how);
+    struct usp_gone gone = {NULL, dead};
+    usp_arena_each(USP_BLOCK_SHARED, let_go, &gone);
+    usp_arena_each(USP_BLOCK_SHARED, bury, &gone);
+    clear_graves();
+}
+
+/* Who forks a worker is its supervisor, and so is the root, which has forked first. */
+static void before_fork(void)
+{
+    if (!usp_here || !usp_worker_hooks.died || usp_worker_hooks.died == died)
+        return;
+    channels_died = usp_worker_hooks.died;
+    usp_worker_hooks.died = died;
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    pthread_atfork(before_fork, NULL, NULL);
+}

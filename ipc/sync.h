@@ -1,0 +1,157 @@
+/* What the synchronisation primitives and the shared values have in common.
+
+   A lock is a channel of capacity 1: who writes its name in the buffer holds it. To wait for it is to wait as a
+   writer, so it can be a guard of a choice, and the name is in the buffer before the lock counts as taken: one store
+   does both. A semaphore is the same with room for more names. An event is a channel on which all look at the
+   one message and nobody takes it. Conditions and barriers use only the queue of readers of a channel on which nobody
+   writes.
+
+   A name is the address of the holder's task in the arena. So whoever looks after a dead worker can tell what it
+   held, and what it was about to take: the channels floor has put that right before the hook of this one is called.
+
+   Each object is a block of the arena of kind USP_BLOCK_SHARED, owned by the worker of its maker. What a process has
+   made, and whether it may hold something, is in its lease, private to its worker. The lease hangs at the end of what the
+   process has deferred, so that it runs after all else. */
+#ifndef USP_IPC_SYNC_H
+#define USP_IPC_SYNC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <uvcsp/base.h>
+
+#include "channels/channel.h"
+#include "process/process.h"
+
+/* ---- sync.c: leases ---- */
+
+/* Something that goes when the process that made it ends. */
+struct usp_made {
+    struct usp_made *next, **at; /* `at` NULL: in no list */
+    void (*free)(struct usp_made *);
+};
+
+struct usp_lease {
+    struct usp_process *process;
+    unsigned long serial;
+    struct usp_made *made;
+    long holds;       /* what it may hold: never less than what it does */
+};
+#define USP_MAY_HOLD (1L << 40) /* in `holds`: it chooses, and a choice is not counted */
+
+/* The lease of the running process; NULL for a callback of the loop, and without memory. */
+struct usp_lease *usp_lease_slowly(void);
+extern struct usp_lease *usp_last_lease;
+static inline struct usp_lease *usp_lease(void)
+{
+    struct usp_process *process = usp_process_current();
+    struct usp_lease *lease = usp_last_lease;
+    if (lease && lease->process == process && lease->serial == process->serial)
+        return lease;
+    return usp_lease_slowly();
+}
+void usp_made_link(struct usp_made *made, void (*free)(struct usp_made *));
+void usp_made_unlink(struct usp_made *made);
+
+/* A block that others may still be looking at: it is freed when every worker has seen the deaths so far. */
+void usp_free_later(void *block, void (*free)(void *block));
+
+/* ---- sync.c: objects ---- */
+
+enum usp_sync_kind { USP_LOCK = 1, USP_RLOCK, USP_SEMAPHORE, USP_EVENT, USP_CONDITION, USP_BARRIER };
+
+#define USP_SYNC_MAGIC 0x636e7973u
+
+struct usp_name { /* of a task; of a participant of a barrier */
+    struct usp_task *task;
+};
+
+struct usp_sync {
+    uint32_t magic;
+    uint8_t kind;
+    bool after_death;            /* of a lock: the one before did not release it; stays until it is released */
+    bool bounded;
+    bool broken;                 /* barrier */
+    bool acting;                 /* barrier: one runs the action */
+    uint32_t depth;              /* how often more than once the holder has it */
+    uint32_t wakes;              /* lock: waiters that were woken to try again */
+    uint32_t initial;            /* semaphore; parties of a barrier */
+    _Atomic uint32_t deaths;     /* semaphore: tokens that came back from the dead and were not taken since */
+    struct usp_channel *channel;
+    struct usp_end end;          /* nobody's: for who acquires, or looks */
+    struct usp_made made;        /* private to the maker's worker */
+    struct usp_sync *lock;       /* of a condition */
+    bool own_lock;
+    uint32_t arrived;            /* barrier */
+    uint32_t generation;
+    uint32_t n_names, next_name;
+    int (*action)(void *);
+    void *arg;
+    struct usp_name names[];     /* barrier: who takes part */
+};
+
+/* Makes one, in the running process's lease. NULL with errno and a line on stderr. `capacity` of its channel. */
+struct usp_sync *usp_sync_new(enum usp_sync_kind kind, uint32_t capacity, uint32_t n_names,
+                              const char *what, const char *site);
+/* Frees it; who waits for it gets UVCSP_POISONED. NULL is accepted; a line for what is none of `kinds`. */
+void usp_sync_free(void *x, unsigned kinds, const char *what);
+/* The object behind a pointer, if it is of one of the kinds (bits); NULL with a line. */
+struct usp_sync *usp_sync_of(void *x, unsigned kinds, const char *what);
+#define USP_KIND(k) (1u << (k))
+
+/* Waits as a reader of the object's channel, whose lock is held and is released here. `between` is called when
+   whoever wakes can already see this process. 0 or whatever the waker says, UVCSP_TIMEOUT, UVCSP_POISONED, USP_RETRY
+   (the waker died in the middle), USP_KILLED. */
+int usp_sync_park(struct usp_sync *sync, double seconds, const char *site, void (*between)(void *), void *arg);
+
+/* The task of the running process; for a callback of the loop it aborts with a line. */
+struct usp_task *usp_sync_self(const char *what);
+
+/* ---- names in a channel; its lock is held ---- */
+
+static inline struct usp_task **usp_names_of(const struct usp_channel *channel)
+{
+    return (struct usp_task **)(void *)channel->buffer;
+}
+static inline struct usp_task **usp_name_at(const struct usp_channel *channel, uint32_t n)
+{
+    return &usp_names_of(channel)[n & channel->mask];
+}
+/* Puts a name in; there is room. The last store counts. */
+static inline void usp_name_put(struct usp_channel *channel, struct usp_task *task)
+{
+    *(struct usp_task *volatile *)usp_name_at(channel, channel->written) = task;
+    atomic_signal_fence(memory_order_seq_cst);
+    *(volatile uint32_t *)&channel->written = channel->written + 1;
+}
+static inline void usp_name_drop(struct usp_channel *channel)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    *(volatile uint32_t *)&channel->read = channel->read + 1;
+}
+
+/* ---- one file each ---- */
+
+/* A process has ended, or its worker has died (`dead`, if `task` is NULL): puts right what it leaves. */
+struct usp_gone {
+    const struct usp_task *task;
+    unsigned dead;
+};
+static inline bool usp_is_gone(const struct usp_gone *gone, const struct usp_task *task)
+{
+    return gone->task ? task == gone->task : task->worker == gone->dead;
+}
+void usp_lock_gone(struct usp_sync *sync, const struct usp_gone *gone);
+void usp_semaphore_gone(struct usp_sync *sync, const struct usp_gone *gone);
+void usp_event_gone(struct usp_sync *sync, const struct usp_gone *gone);
+void usp_barrier_gone(struct usp_sync *sync, const struct usp_gone *gone);
+
+/* sync_lock.c. `x` is a lock or an rlock that has been checked. */
+int usp_lock_acquire(struct usp_sync *sync, double seconds, const char *site);
+int usp_lock_release(struct usp_sync *sync, const char *what);
+bool usp_lock_is_mine(const struct usp_sync *sync);
+/* Releases it whatever its depth, which is returned; and takes it back. */
+uint32_t usp_lock_let_go(struct usp_sync *sync);
+int usp_lock_take_back(struct usp_sync *sync, uint32_t depth, const char *site);
+
+#endif

@@ -1,0 +1,168 @@
+/* Workers that crash, main where poison or retirement would end it, and the death of the parent. */
+#include <poll.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "tests/contract/contract.h"
+
+PROCESS(writes_and_returns, OUT(int, out), VAL(int, n))
+{
+    for (int i = 0; i < n; i++)
+        WRITE(out, i);
+}
+
+PROCESS(writes_until_the_end, OUT(int, out), VAL(int, n), VAL(int, status))
+{
+    int i = 0, got;
+    while ((got = uvcsp_write(out, &i)) == UVCSP_OK)
+        i++;
+    MUST(i == n);
+    MUST_BE(got, status);
+}
+
+PROCESS(reads_some, IN(int, in), VAL(int, n))
+{
+    for (int i = 0; i < n; i++)
+        MUST(READ(in) == i);
+}
+
+/* ---- crashes ---- */
+
+PROCESS(crashes_after, IN(int, in), VAL(int, n))
+{
+    for (int i = 0; i < n; i++)
+        (void)READ(in);
+    raise(SIGKILL);
+}
+
+TEST(par_counts_those_that_failed_and_the_others_end_by_poison)
+{
+    if (house_light())
+        return;
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int), e = CHANNEL(int);
+    house_capture(2);
+    int failed = PAR(writes_until_the_end(c, 3, UVCSP_POISONED), crashes_after(c, 3),
+                     writes_until_the_end(d, 0, UVCSP_POISONED), crashes_after(d, 0),
+                     writes_and_returns(e, 2), reads_some(e, 2));
+    char *said = house_captured();
+    ck_assert_int_eq(failed, 2);
+    ck_assert_contains(uvcsp_cause(c), "crashes_after");
+    ck_assert_contains(uvcsp_cause(c), "signal 9");
+    ck_assert_ptr_null(uvcsp_cause(e));
+    free(said);
+}
+
+/* ---- main ---- */
+
+PROCESS(poisons_later, OUT(int, out))
+{
+    WRITE(out, 1);
+    POISON(out);
+}
+
+/* What a program says on stderr, and its status. */
+static char *as_a_program(void (*body)(void), int *status)
+{
+    house_capture(2);
+    pid_t pid = fork();
+    if (pid == 0) {
+        body();
+        exit(0);
+    }
+    ck_assert_int_eq(waitpid(pid, status, 0), pid);
+    return house_captured();
+}
+
+static void main_that_meets_poison(void)
+{
+    CHAN(int) c = CHANNEL(int);
+    IN_END(int) in = IN_OF(c);
+    SPAWN(poisons_later(c));
+    for (;;)
+        (void)READ(in);
+}
+
+static void main_that_meets_retirement(void)
+{
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int);
+    IN_END(int) in = IN_OF(c), quiet = IN_OF(d);
+    OUT_END(int) held = OUT_OF(d);
+    SPAWN(writes_and_returns(c, 3));
+    int x;
+    for (;;)
+        (void)ALT(ON_READ(in, &x), ON_READ(quiet, &x));
+    (void)held;
+}
+
+TEST(where_poison_or_retirement_would_end_main_the_program_ends_with_a_line_and_status_1,
+     .times = 2)
+{
+    int status;
+    char *said = as_a_program(_i ? main_that_meets_retirement : main_that_meets_poison, &status);
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), 1);
+    ck_assert_contains(said, "main");
+    ck_assert_contains(said, _i ? "retire" : "poisons_later");
+    ck_assert_ptr_eq(strchr(said, '\n'), said + strlen(said) - 1);
+    free(said);
+}
+
+/* ---- the death of the parent ---- */
+
+static struct {
+    atomic_int pid[3];
+} * family;
+
+PROCESS(stays, VAL(int, me), IN(int, never), OUT(int, ready), VAL(bool, stubborn))
+{
+    if (stubborn)
+        signal(SIGTERM, SIG_IGN);
+    family->pid[me] = getpid();
+    WRITE(ready, me);
+    (void)READ(never);
+}
+
+PROCESS(has_children, IN(int, never), OUT(int, never_out), OUT(int, ready), VAL(bool, stubborn))
+{
+    (void)never_out;
+    PAR(stays(0, never, ready, stubborn), stays(1, never, ready, false));
+}
+
+PROCESS(tells, IN(int, ready), VAL(int, fd))
+{
+    for (int i = 0; i < 3; i++)
+        (void)READ(ready);
+    MUST(write(fd, "x", 1) == 1);
+    (void)READ(ready);
+}
+
+TEST(no_worker_outlives_a_program_that_was_killed, .times = 2)
+{
+    if (house_light())
+        return;
+    int fds[2];
+    char byte;
+    family = seen_by_all(sizeof *family);
+    ck_assert_int_eq(pipe(fds), 0);
+    pid_t program = fork();
+    if (program == 0) {
+        CHAN(int) never = CHANNEL(int), ready = CHANNEL(int);
+        PAR(has_children(never, never, ready, _i), stays(2, never, ready, false),
+            tells(ready, fds[1]));
+        _exit(0);
+    }
+    close(fds[1]);
+    ck_assert_int_eq(read(fds[0], &byte, 1), 1);
+    struct pollfd watched[3];
+    for (int i = 0; i < 3; i++)
+        watched[i] = (struct pollfd){(int)syscall(SYS_pidfd_open, family->pid[i], 0), POLLIN, 0};
+    kill(program, SIGKILL);
+    ck_assert_int_eq(waitpid(program, NULL, 0), program);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_ge(watched[i].fd, 0);
+        ck_assert_int_eq(poll(&watched[i], 1, 8000), 1);
+        close(watched[i].fd);
+    }
+    close(fds[0]);
+}
+SUITE("crashes", .before = default_signals, .after = uvcsp_shutdown)
