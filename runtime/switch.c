@@ -13,10 +13,11 @@ void (*usp_tail_hook)(void);
 
 /* The first jump into a fibre lands here, with the function to call on top of the stack. The stack is
    aligned to 16 before the call, as the ABI wants it. */
-void usp_switch_enter(void);
+__attribute__((visibility("hidden"))) void usp_switch_enter(void);
 __asm__(".text\n"
         ".p2align 4\n"
-        ".local usp_switch_enter\n"
+        ".globl usp_switch_enter\n"
+        ".hidden usp_switch_enter\n"
         ".type usp_switch_enter, @function\n"
         "usp_switch_enter:\n\t"
         ".cfi_startproc\n\t"
@@ -97,7 +98,7 @@ void *usp_switch_prepare(void *top, void *bottom, void (*start)(void))
 #else /* aarch64 */
 
 /* x19 to x30 and d8 to d15 are what a call preserves. */
-void usp_switch_enter(void);
+__attribute__((visibility("hidden"))) void usp_switch_enter(void);
 __asm__(".text\n"
         ".p2align 4\n"
         ".globl usp_switch\n"
@@ -131,7 +132,8 @@ __asm__(".text\n"
         "add sp, sp, #160\n\t"
         "br x30\n"
         ".size usp_switch, .-usp_switch\n"
-        ".local usp_switch_enter\n"
+        ".globl usp_switch_enter\n"
+        ".hidden usp_switch_enter\n"
         ".type usp_switch_enter, %function\n"
         "usp_switch_enter:\n\t"
         "mov x29, xzr\n\t"
