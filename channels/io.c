@@ -135,6 +135,7 @@ int usp_after_wait(struct usp_task *self, struct usp_offer *offer, int armed)
     uint64_t commit = atomic_load_explicit(&self->commit, memory_order_acquire);
     atomic_store_explicit(&self->commit, USP_NONE, memory_order_relaxed);
     int outcome = self->outcome == USP_FILLED ? 0 : self->outcome;
+    offer->looks = 0; /* as fast.c expects it */
     if (usp_commit_index(commit) != INDEX_CHANNEL) {
         usp_lock(channel);
         if (offer->queued)

@@ -182,6 +182,7 @@ static long park(struct usp_choice *choice, struct usp_task *self)
     int outcome = self->outcome == USP_FILLED ? 0 : self->outcome;
     uint32_t index = usp_commit_index(commit);
     withdraw(choice, self);
+    usp_wait_of(self)->first.looks = 0; /* as fast.c expects it */
     atomic_store_explicit(&self->commit, USP_NONE, memory_order_relaxed);
 
     struct usp_offer *offers = usp_offers_of(self);

@@ -43,6 +43,7 @@ struct uvcsp_listener {
 };
 
 static uvcsp_listener *listeners; /* of this worker */
+static uvcsp_listener *inherited; /* of its parents: of no use here */
 
 static uvcsp_listener *listener_of(const uvcsp_listener *wanted, const char *what)
 {
@@ -112,8 +113,7 @@ static void forget_client(uvcsp_listener *listener, struct client *client)
     listener->n_clients--;
 }
 
-/* Closes what is open, in any state; the file stays. */
-static void release(uvcsp_listener *listener)
+static void close_all(const uvcsp_listener *listener)
 {
     for (size_t i = 0; i < PLACES; i++)
         if (listener->clients[i].fd >= 0)
@@ -122,6 +122,12 @@ static void release(uvcsp_listener *listener)
         close(listener->fd);
     if (listener->epoll >= 0)
         close(listener->epoll);
+}
+
+/* Closes what is open, in any state; the file stays. */
+static void release(uvcsp_listener *listener)
+{
+    close_all(listener);
     if (listener->key)
         explicit_bzero(listener->key, strlen(listener->key));
     free(listener->key);
@@ -162,12 +168,15 @@ static void close_if_open(void *arg)
         }
 }
 
+/* The memory stays: a process here may have been handed the address. */
 void usp_listeners_forked(void)
 {
     while (listeners) {
         uvcsp_listener *listener = listeners;
         listeners = listener->next;
-        release(listener);
+        close_all(listener);
+        listener->next = inherited;
+        inherited = listener;
     }
 }
 

@@ -128,6 +128,8 @@ void usp_pipe_leave(struct uvcsp_conn *conn, enum usp_leave how, const char *cau
 
 void usp_pipe_close(struct uvcsp_conn *conn)
 {
+    if (!conn->held)
+        count(conn, true); /* so that a side that nobody else holds is gone */
     struct usp_task *task = conn->first.task;
     if (task && task->worker == usp_worker_index()) {
         usp_pipe_leave(conn, USP_LEAVE_RETIRE, NULL);

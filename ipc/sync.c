@@ -37,6 +37,8 @@ static void ended(void *arg)
     }
     /* main ends before those that it has started: what it made goes with the arena */
     bool keep = task->flags & USP_TASK_MAIN && others_live();
+    if (keep)
+        usp_named_left();
     while (lease->made) {
         struct usp_made *made = lease->made;
         usp_made_unlink(made);
@@ -125,6 +127,7 @@ struct usp_sync *usp_sync_new(enum usp_sync_kind kind, uint32_t capacity, uint32
                               const char *what, const char *site)
 {
     USP_ENTER();
+    usp_free_what_can_be();
     struct usp_sync *sync =
         usp_arena_alloc(sizeof *sync + n_names * sizeof sync->names[0], USP_BLOCK_SHARED);
     char name[160];
@@ -258,25 +261,27 @@ struct grave {
 static struct grave *graves;
 static pid_t graves_of; /* a new worker inherits its parent's list, which stays the parent's */
 
-static bool everybody_has_seen(uint32_t death)
+/* This worker is in the middle of nothing else now. */
+static bool others_have_seen(uint32_t death)
 {
     uint32_t n = atomic_load(&usp_shared->n_records);
     for (unsigned i = 0; i < n; i++) {
         struct usp_worker *worker = usp_worker_of(i);
-        if (atomic_load(&worker->state) == USP_WORKER_RUNNING &&
+        if (i != usp_worker_index() &&
+            atomic_load(&worker->state) == USP_WORKER_RUNNING &&
             (int32_t)(atomic_load(&worker->deaths_seen) - death) < 0)
             return false;
     }
     return true;
 }
 
-static void clear_graves(void)
+void usp_free_what_can_be(void)
 {
     if (graves && graves_of != usp_shared->workers[usp_worker_index()].pid)
         graves = NULL;
     for (struct grave **at = &graves; *at;) {
         struct grave *grave = *at;
-        if (!everybody_has_seen(grave->death)) {
+        if (!others_have_seen(grave->death)) {
             at = &grave->next;
             continue;
         }
@@ -288,7 +293,7 @@ static void clear_graves(void)
 
 void usp_free_later(void *block, void (*release)(void *block))
 {
-    clear_graves();
+    usp_free_what_can_be();
     struct grave *grave = malloc(sizeof *grave);
     if (!grave)
         return; /* it stays until the arena goes */
@@ -321,7 +326,7 @@ static void died(unsigned dead, const char *how)
     struct usp_gone gone = {NULL, dead};
     usp_arena_each(USP_BLOCK_SHARED, let_go, &gone);
     usp_arena_each(USP_BLOCK_SHARED, bury, &gone);
-    clear_graves();
+    usp_free_what_can_be();
 }
 
 /* Who forks a worker is its supervisor, and so is the root, which has forked first. */

@@ -18,10 +18,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <uvcsp/base.h>
+#include <uvcsp/alt.h>
 
 #include "channels/channel.h"
 #include "process/process.h"
+#include "runtime/failpoint.h"
 
 /* ---- sync.c: leases ---- */
 
@@ -44,7 +45,7 @@ struct usp_lease *usp_lease_slowly(void);
 extern struct usp_lease *usp_last_lease;
 static inline struct usp_lease *usp_lease(void)
 {
-    struct usp_process *process = usp_process_current();
+    struct usp_process *process = usp_current()->process;
     struct usp_lease *lease = usp_last_lease;
     if (lease && lease->process == process && lease->serial == process->serial)
         return lease;
@@ -53,8 +54,10 @@ static inline struct usp_lease *usp_lease(void)
 void usp_made_link(struct usp_made *made, void (*free)(struct usp_made *));
 void usp_made_unlink(struct usp_made *made);
 
-/* A block that others may still be looking at: it is freed when every worker has seen the deaths so far. */
+/* A block of a dead worker, at which others may still be looking: it is freed when every worker has seen that death,
+   at the next occasion: when this worker makes or frees something, or sees another death. */
 void usp_free_later(void *block, void (*free)(void *block));
+void usp_free_what_can_be(void);
 
 /* ---- sync.c: objects ---- */
 
@@ -72,7 +75,6 @@ struct usp_sync {
     bool after_death;            /* of a lock: the one before did not release it; stays until it is released */
     bool bounded;
     bool broken;                 /* barrier */
-    bool acting;                 /* barrier: one runs the action */
     uint32_t depth;              /* how often more than once the holder has it */
     uint32_t wakes;              /* lock: waiters that were woken to try again */
     uint32_t initial;            /* semaphore; parties of a barrier */
@@ -82,8 +84,12 @@ struct usp_sync {
     struct usp_made made;        /* private to the maker's worker */
     struct usp_sync *lock;       /* of a condition */
     bool own_lock;
+    bool moving;                 /* semaphore: the oldest name is about to take the place `moving_to`, ... */
+    uint32_t moving_to, moving_read; /* ... and then to be dropped where it was */
     uint32_t arrived;            /* barrier */
-    uint32_t generation;
+    uint32_t generation;         /* rounds that were completed */
+    uint32_t breaks;
+    struct usp_task *actor;      /* who runs the action */
     uint32_t n_names, next_name;
     int (*action)(void *);
     void *arg;
@@ -121,13 +127,29 @@ static inline struct usp_task **usp_name_at(const struct usp_channel *channel, u
 static inline void usp_name_put(struct usp_channel *channel, struct usp_task *task)
 {
     *(struct usp_task *volatile *)usp_name_at(channel, channel->written) = task;
+    USP_FAILPOINT("name-written");
     atomic_signal_fence(memory_order_seq_cst);
     *(volatile uint32_t *)&channel->written = channel->written + 1;
+    USP_FAILPOINT("name-counted");
 }
 static inline void usp_name_drop(struct usp_channel *channel)
 {
     atomic_signal_fence(memory_order_seq_cst);
     *(volatile uint32_t *)&channel->read = channel->read + 1;
+    USP_FAILPOINT("name-dropped");
+}
+/* Puts in the name of a waiting process that has been claimed; noted down as usp_refill() does it. */
+static inline void usp_name_hand(struct usp_channel *channel, struct usp_task *task)
+{
+    channel->refill_written = channel->written;
+    atomic_signal_fence(memory_order_seq_cst);
+    channel->refill = task;
+    USP_FAILPOINT("name-to-hand");
+    usp_name_put(channel, task);
+    usp_task_done(task);
+    USP_FAILPOINT("name-handed");
+    atomic_signal_fence(memory_order_seq_cst);
+    channel->refill = NULL;
 }
 
 /* ---- one file each ---- */
@@ -146,7 +168,10 @@ void usp_semaphore_gone(struct usp_sync *sync, const struct usp_gone *gone);
 void usp_event_gone(struct usp_sync *sync, const struct usp_gone *gone);
 void usp_barrier_gone(struct usp_sync *sync, const struct usp_gone *gone);
 
-/* sync_lock.c. `x` is a lock or an rlock that has been checked. */
+/* A guard that writes the running process's name; `kind` is a bit. */
+uvcsp_guard usp_guard_of_name(void *x, unsigned kind, const char *what);
+
+/* sync_lock.c. They have been checked to be locks or rlocks. */
 int usp_lock_acquire(struct usp_sync *sync, double seconds, const char *site);
 int usp_lock_release(struct usp_sync *sync, const char *what);
 bool usp_lock_is_mine(const struct usp_sync *sync);

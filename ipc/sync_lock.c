@@ -132,19 +132,17 @@ static void pass_on(struct usp_sync *sync, bool death)
     usp_name_drop(channel);
     if (first && !death && !is_choice(first) && ++sync->wakes % HAND_OVER != 0) {
         struct usp_offer *offer = usp_take(channel, USP_WRITER);
-        if (offer) { /* which may be the next one by now, and that a choice */
-            if (is_choice(offer)) {
-                usp_name_put(channel, offer->task);
-                usp_task_done(offer->task);
-            } else {
-                offer->task->outcome = USP_RETRY;
-            }
-            woken = offer->task;
-        }
+        if (offer && is_choice(offer)) /* the first had given up meanwhile */
+            usp_name_hand(channel, offer->task);
+        else if (offer)
+            offer->task->outcome = USP_RETRY;
+        woken = offer ? offer->task : NULL;
     } else if (first) {
         usp_refill(channel);
     }
+    USP_FAILPOINT("lock-passed-on");
     usp_unlock(channel);
+    USP_FAILPOINT("lock-waiter-to-wake");
     if (woken)
         usp_wake_any(woken);
 }
@@ -166,6 +164,7 @@ int usp_lock_release(struct usp_sync *sync, const char *what)
     if (lease && lease->holds > 0 && lease->holds < USP_MAY_HOLD)
         lease->holds--;
     usp_lock(channel);
+    USP_FAILPOINT("lock-to-release");
     if (__builtin_expect(!channel->waiting[USP_WRITER].head && channel->written != channel->read, 1)) {
         sync->after_death = false;
         usp_name_drop(channel);

@@ -366,8 +366,11 @@ static void drop_deferred(struct usp_process *process)
 static void forget_parent(struct usp_fibre *gone)
 {
     for (struct usp_fibre *fibre = usp_sched.all; fibre; fibre = fibre->all_next)
-        if (fibre->parent == gone)
+        if (fibre->parent == gone) {
             fibre->parent = gone->parent;
+            if (gone->parent)
+                gone->parent->started_others = true;
+        }
 }
 
 void usp_process_finish(struct usp_process *process, enum usp_how how, int signum, const char *cause)

@@ -73,19 +73,27 @@ static void on_stuck(void)
     usp_deadlock();
 }
 
+/* The children of a worker that has crashed are the root's to wait for, once it has looked. */
+static void wait_for_all(void)
+{
+    do {
+        while (!all_ended()) {
+            waiting_for_all = true;
+            usp_park();
+            if (!waiting_for_all)
+                break;
+        }
+        waiting_for_all = false;
+        usp_sched_hooks.drain();
+    } while (usp_worker_children() > 0 || usp_supervise_pending());
+}
+
 static int shut_down(void)
 {
     usp_process_run_deferred(&main_process);
     usp_ends_release(main_process.task, USP_LEAVE_RETIRE, NULL);
     usp_channels_unmatched(main_process.task);
-    while (!all_ended()) {
-        waiting_for_all = true;
-        usp_park();
-        if (waiting_for_all)
-            continue;
-        break;
-    }
-    waiting_for_all = false;
+    wait_for_all();
     usp_channels_release(main_process.task);
     usp_arena_free(usp_wait_of(main_process.task)->table);
     usp_arena_free(main_process.task);
@@ -158,10 +166,13 @@ static void at_exit(int status, void *arg)
     (void)arg;
     if (!usp_here || !usp_runtime_is_home())
         return;
-    if (usp_worker_is_root() && usp_current() == main_fibre)
+    if (usp_worker_is_root() && usp_current() == main_fibre) {
         (void)shut_down();
-    else
-        leave_early(status);
+        return;
+    }
+    leave_early(status);
+    if (!usp_worker_is_root())
+        usp_worker_leave(status);
 }
 
 /* ---- the beginning ---- */
@@ -190,6 +201,7 @@ static int enter(void)
     usp_channels_init();
     usp_worker_hooks.adopted = adopted;
     usp_worker_hooks.stuck = on_stuck;
+    usp_worker_hooks.orphan_ended = usp_somebody_ended;
     read_environment();
     main_fibre = usp_current();
     struct usp_task *task = usp_arena_alloc(sizeof *task, USP_BLOCK_TASK);

@@ -126,6 +126,12 @@ const char *uvcsp_status_name(int status)
         return "UVCSP_OWNER_DIED";
     case UVCSP_BROKEN:
         return "UVCSP_BROKEN";
+    case UVCSP_TASK_FAILED:
+        return "UVCSP_TASK_FAILED";
+    case UVCSP_TASK_DIED:
+        return "UVCSP_TASK_DIED";
+    case UVCSP_TASK_CANCELLED:
+        return "UVCSP_TASK_CANCELLED";
     default:
         return status < 0 ? strerror(-status) : "unknown status";
     }

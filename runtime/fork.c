@@ -83,7 +83,8 @@ void usp_signals_install(void)
 
 __attribute__((weak)) void __gcov_dump(void);
 
-__attribute__((noreturn)) static void leave(int code)
+/* Not by exit(): its handlers are the parent's, and libuv's would wait for threads that only the parent has. */
+void usp_worker_leave(int code)
 {
     fflush(NULL);
     if (__gcov_dump)
@@ -178,7 +179,7 @@ void usp_worker_finished(void)
     USP_FAILPOINT("worker-drained");
     atomic_store(&usp_worker_of(usp_worker_index())->state, USP_WORKER_ENDED);
     USP_FAILPOINT("worker-ended");
-    leave(0);
+    usp_worker_leave(0);
 }
 
 void usp_worker_exiting(void)

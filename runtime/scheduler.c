@@ -29,6 +29,7 @@ _Thread_local bool usp_here;
 static uv_loop_t loop;
 static struct usp_fibre main_fibre;
 static uv_async_t keep_alive; /* the loop sleeps, and does not return at once, while it has a handle */
+static volatile bool may_interrupt;
 
 static struct {
     void (*fn)(void *);
@@ -290,6 +291,7 @@ static int start_loop(void)
         return rc;
     }
     usp_sched.loop = &loop;
+    may_interrupt = true;
     return 0;
 }
 
@@ -371,9 +373,11 @@ bool usp_sched_is_stuck(void)
     return stuck;
 }
 
+/* A bell may come late, by a signal: libuv would abort. */
 void usp_sched_interrupt(void)
 {
-    uv_async_send(&keep_alive);
+    if (may_interrupt)
+        uv_async_send(&keep_alive);
 }
 
 /* A handle of the parent's that owns a descriptor: the child can make no use of either. */
@@ -414,6 +418,7 @@ static void close_left(uv_handle_t *handle, void *arg)
 
 int usp_sched_deinit(void)
 {
+    may_interrupt = false;
     usp_sources_deinit();
     if (!uv_is_closing((uv_handle_t *)&keep_alive))
         uv_close((uv_handle_t *)&keep_alive, NULL);

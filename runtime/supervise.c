@@ -201,6 +201,8 @@ static void child_ended(struct child *child)
         describe(worker, &info, how, sizeof how);
         end_badly(child->index, code, how, child->ended, child->arg);
     }
+    if (!child->ended && usp_worker_hooks.orphan_ended)
+        usp_worker_hooks.orphan_ended();
     uv_poll_stop(&child->poll);
     uv_close((uv_handle_t *)&child->poll, child_closed);
 }

@@ -132,6 +132,8 @@ bool usp_runtime_is_home(void);
 /* From an exit handler: this worker ends with exit(0). Its parent gives back what is left of it, as after a crash, but
    without blame. */
 void usp_worker_exiting(void);
+/* Ends the operating-system process of a worker. */
+__attribute__((noreturn)) void usp_worker_leave(int code);
 
 struct usp_worker_hooks {
     int (*enter)(void);                    /* first use in a process: initialises all floors */
@@ -141,6 +143,7 @@ struct usp_worker_hooks {
     void (*retry)(struct usp_task *task);  /* in a survivor: the claim on this task died with its claimer */
     void (*received)(struct usp_task *task); /* ... had taken effect, but the task has not run since */
     void (*forgotten)(unsigned index, const char *how); /* in its supervisor: every survivor has looked */
+    void (*orphan_ended)(void);            /* in the root: a child that it has taken over */
     void (*stuck)(void);                   /* in the root: nothing in the program can ever run again */
     void (*adopted)(void);                 /* in a new worker: forget the parent's private state */
 };

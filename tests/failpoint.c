@@ -1,6 +1,7 @@
 #include "tests/failpoint.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -8,16 +9,23 @@
 
 #include "runtime/failpoint.h"
 
+#define MOST_MARKS 1024
+
 struct armed {
     long left; /* marks to pass; 0: not armed */
     const char *name;
 };
 static struct armed own, of_children;
+static void (*die_by)(void);
 
-/* Shared; names are string constants, at the same address in every worker. */
+/* Names are string constants, at the same address in every worker. */
 static struct {
     const char *died_at;
+    _Atomic(const char *) passed[MOST_MARKS];
 } *shared;
+
+extern const char *const __start_usp_failpoints[] __attribute__((weak));
+extern const char *const __stop_usp_failpoints[] __attribute__((weak));
 
 void failpoints_share(void)
 {
@@ -48,11 +56,43 @@ void failpoint_forget(void)
     shared->died_at = NULL;
 }
 
+void failpoint_die_by(void (*die)(void))
+{
+    die_by = die;
+}
+
+/* A hash table that only grows. */
+static bool find(const char *name, bool add)
+{
+    size_t i = (size_t)name / 8 % MOST_MARKS;
+    for (size_t tries = 0; tries < MOST_MARKS; tries++, i = (i + 1) % MOST_MARKS) {
+        const char *there = shared->passed[i];
+        if (!there && add && atomic_compare_exchange_strong(&shared->passed[i], &there, name))
+            return true;
+        if (there == name)
+            return true;
+        if (!there)
+            return false;
+    }
+    return false;
+}
+
+void failpoint_each(void (*see)(const char *name, bool passed))
+{
+    for (const char *const *at = __start_usp_failpoints; at < __stop_usp_failpoints; at++)
+        see(*at, find(*at, false));
+}
+
 void usp_failpoint(const char *name)
 {
+    if (!shared)
+        return;
+    find(name, true);
     if (own.left == 0 || (own.name && strcmp(own.name, name) != 0) || --own.left > 0)
         return;
     shared->died_at = name;
+    if (die_by)
+        die_by();
     kill(getpid(), SIGKILL);
     for (;;)
         pause();

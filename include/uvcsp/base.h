@@ -25,15 +25,20 @@ enum uvcsp_status {
     UVCSP_WOULD_BLOCK = 4, /* a trying form would have had to wait */
     UVCSP_OWNER_DIED = 5,  /* done: the lock is held; but who had it before died, or ended, with it */
     UVCSP_BROKEN = 6,      /* the barrier is broken */
+    UVCSP_TASK_FAILED = 20,    /* the task of a pool has answered with an error */
+    UVCSP_TASK_DIED = 21,      /* its worker has ended in the middle of it */
+    UVCSP_TASK_CANCELLED = 22, /* its pool was terminated first */
 };
 
 /* "UVCSP_OK", "UVCSP_RETIRED", ... or the text of the errno. Never NULL; not to be freed. */
 UVCSP_API const char *uvcsp_status_name(int status);
 
 /* Every file that includes this refers to the part of the library that starts it, so that a static link
-   takes that part in whatever else the program uses. */
+   takes that part in whatever else the program uses. (The floors below that part must not.) */
 UVCSP_API extern const char uvcsp_root;
+#ifndef UVCSP_BUILDING
 __attribute__((used)) static const char *const uvcsp_root_ = &uvcsp_root;
+#endif
 
 #define UVCSP_STR_(x) #x
 #define UVCSP_STR(x) UVCSP_STR_(x)

@@ -17,7 +17,9 @@
    and a process that is handed it as OUT(T, x) is a counted producer. When the last counted producer has ended, in
    whichever way, a crash included, the queue is closed; getters learn that all producers are gone. In the same
    way putters learn that all consumers are gone when those take part by IN(T, x). Ends of a queue never poison
-   it: a crash is as good as a retirement, and what is in the queue stays there.
+   it: a crash is as good as a retirement, and what is in the queue stays there. As with any channel, who starts
+   such processes one after the other holds an end (OUT_OF(QUEUE_CHAN(q))) until all have been started, lest
+   the first be gone before the second comes.
 
    Wherever a function takes `void *queue`, a queue of any type may be given. NULL, and what is no queue or has been
    freed: -EINVAL and a line on stderr (the macros that return no status abort with the line). */

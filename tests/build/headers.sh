@@ -37,10 +37,12 @@ long_names_only() {
 }
 
 short_names_are_aliases() {
-    sed -n 's/^#define \([A-Z_]*\).*/\1/p' "$include/uvcsp/names.h" | grep -vx 'UVCSP_NAMES_H' |
-        while read -r name; do
-            grep -q "^#define $name\\>.*UVCSP_$name" "$include/uvcsp/names.h" || echo "$name"
-        done | grep . && return 1
+    for names in "$include"/uvcsp/names.h "$include"/uvcsp/ipc_names.h; do
+        sed -n 's/^#define \([A-Z_]*\).*/\1/p' "$names" | grep -vx 'UVCSP_.*NAMES_H' |
+            while read -r name; do
+                grep -q "^#define $name\\>.*UVCSP_$name" "$names" || echo "$name"
+            done
+    done | grep . && return 1
     return 0
 }
 
@@ -53,7 +55,7 @@ for header in uvcsp.h $(cd "$include" && echo uvcsp/*.h); do
     what="<$header> compiles with the long names" try compiles "$header" -DUVCSP_LONG_NAMES
     what="<$header> is in the list of what is installed" try installed "$header"
     case $header in
-    uvcsp/names.h) ;;
+    uvcsp/names.h | uvcsp/ipc_names.h) ;;
     *) what="<$header> defines long names only" try long_names_only "$header" ;;
     esac
 done

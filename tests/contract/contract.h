@@ -76,17 +76,17 @@ static inline int run_placed(enum placement placement, const uvcsp_process *proc
    succeed on a channel without a buffer. */
 #define WRITE_TO_A_WAITING_READER(out, p)                                                          \
     do {                                                                                           \
-        int tried_;                                                                               \
-        while ((tried_ = uvcsp_write_try((out), (p))) == UVCSP_WOULD_BLOCK)                       \
+        int tried_;                                                                                \
+        while ((tried_ = uvcsp_write_try((out), (p))) == UVCSP_WOULD_BLOCK)                        \
             uvcsp_yield();                                                                         \
-        MUST_BE(tried_, UVCSP_OK);                                                                \
+        MUST_BE(tried_, UVCSP_OK);                                                                 \
     } while (0)
 #define READ_FROM_A_WAITING_WRITER(in, p)                                                          \
     do {                                                                                           \
-        int tried_;                                                                               \
-        while ((tried_ = uvcsp_read_try((in), (p))) == UVCSP_WOULD_BLOCK)                         \
+        int tried_;                                                                                \
+        while ((tried_ = uvcsp_read_try((in), (p))) == UVCSP_WOULD_BLOCK)                          \
             uvcsp_yield();                                                                         \
-        MUST_BE(tried_, UVCSP_OK);                                                                \
+        MUST_BE(tried_, UVCSP_OK);                                                                 \
     } while (0)
 
 #endif

@@ -28,6 +28,12 @@ PROCESS(reads_some, IN(int, in), VAL(int, n))
 
 /* ---- crashes ---- */
 
+PROCESS(meets_poison, IN(int, in))
+{
+    int x;
+    MUST_BE(uvcsp_read(in, &x), UVCSP_POISONED);
+}
+
 PROCESS(crashes_after, IN(int, in), VAL(int, n))
 {
     for (int i = 0; i < n; i++)
@@ -50,6 +56,64 @@ TEST(par_counts_those_that_failed_and_the_others_end_by_poison)
     ck_assert_contains(uvcsp_cause(c), "signal 9");
     ck_assert_ptr_null(uvcsp_cause(e));
     free(said);
+}
+
+PROCESS(shares_a_worker, OUT(int, out), IN(int, never))
+{
+    (void)READ(never);
+    WRITE(out, 1);
+}
+
+TEST(a_crash_poisons_the_ends_of_all_processes_of_the_worker)
+{
+    if (house_light())
+        return;
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int), e = CHANNEL(int), never = CHANNEL(int);
+    OUT_END(int) held = OUT_OF(never);
+    house_capture(2);
+    int failed =
+        PAR(WORKER(crashes_after(c, 1), shares_a_worker(d, never), shares_a_worker(e, never)),
+            writes_until_the_end(c, 1, UVCSP_POISONED), meets_poison(d), meets_poison(e));
+    free(house_captured());
+    ck_assert_int_eq(failed, 1);
+    ck_assert_contains(uvcsp_cause(e), "signal 9");
+    ck_assert_contains(uvcsp_cause(never), "signal 9");
+    (void)held;
+}
+
+PROCESS(is_a_grandchild, OUT(int, out), IN(int, never))
+{
+    WRITE(out, 1);
+    (void)READ(never);
+}
+
+PROCESS(has_a_child_and_crashes, OUT(int, out), IN(int, never), IN(int, go))
+{
+    SPAWN(is_a_grandchild(out, never));
+    RETIRE(out);
+    (void)READ(go);
+    raise(SIGKILL);
+}
+
+/* The grandchild is somebody's still: it is ended, its ends are poisoned, nothing is left of it. */
+TEST(what_a_crashed_worker_has_started_ends_with_it)
+{
+    if (house_light())
+        return;
+    CHAN(int) c = CHANNEL(int), never = CHANNEL(int), go = CHANNEL(int);
+    OUT_END(int) held = OUT_OF(never), start = OUT_OF(go);
+    IN_END(int) in = IN_OF(c);
+    house_capture(2);
+    uvcsp_handle *handle = SPAWN(has_a_child_and_crashes(c, never, go));
+    int x = READ(in); /* the grandchild is there */
+    WRITE(start, x);
+    int status = uvcsp_read_timeout(in, &x, 5), joined = uvcsp_join(handle, 5);
+    free(house_captured());
+    ck_assert_int_eq(status, UVCSP_POISONED);
+    ck_assert_int_eq(joined, UVCSP_OK);
+    ck_assert_int_eq(uvcsp_exit_code(handle), -SIGKILL);
+    ck_assert_contains(uvcsp_cause(c), "is_a_grandchild");
+    (void)held;
 }
 
 /* ---- main ---- */
@@ -119,7 +183,8 @@ PROCESS(stays, VAL(int, me), IN(int, never), OUT(int, ready), VAL(bool, stubborn
         signal(SIGTERM, SIG_IGN);
     family->pid[me] = getpid();
     WRITE(ready, me);
-    (void)READ(never);
+    (void)never;
+    uvcsp_sleep(600);
 }
 
 PROCESS(has_children, IN(int, never), OUT(int, never_out), OUT(int, ready), VAL(bool, stubborn))
@@ -165,4 +230,35 @@ TEST(no_worker_outlives_a_program_that_was_killed, .times = 2)
     }
     close(fds[0]);
 }
+/* ---- Ctrl-C ---- */
+
+TEST(an_interrupt_ends_the_program_and_all_of_its_workers)
+{
+    int fds[2], status;
+    char byte;
+    family = seen_by_all(sizeof *family);
+    ck_assert_int_eq(pipe(fds), 0);
+    pid_t program = fork();
+    if (program == 0) {
+        setpgid(0, 0); /* as a terminal does it: the signal goes to the whole group */
+        CHAN(int) never = CHANNEL(int), ready = CHANNEL(int);
+        PAR(has_children(never, never, ready, false), stays(2, never, ready, false),
+            tells(ready, fds[1]));
+        _exit(0);
+    }
+    close(fds[1]);
+    ck_assert_int_eq(read(fds[0], &byte, 1), 1);
+    struct pollfd watched[3];
+    for (int i = 0; i < 3; i++)
+        watched[i] = (struct pollfd){(int)syscall(SYS_pidfd_open, family->pid[i], 0), POLLIN, 0};
+    kill(-program, SIGINT);
+    ck_assert_int_eq(waitpid(program, &status, 0), program);
+    ck_assert(WIFSIGNALED(status) ? WTERMSIG(status) == SIGINT : WEXITSTATUS(status) != 0);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(house_light() ? 1 : poll(&watched[i], 1, 8000), 1);
+        close(watched[i].fd);
+    }
+    close(fds[0]);
+}
+
 SUITE("crashes", .before = default_signals, .after = uvcsp_shutdown)

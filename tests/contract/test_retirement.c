@@ -100,7 +100,7 @@ PROCESS(writes_one_and, OUT(struct big, out), VAL(bool, poisons))
 {
     static struct big b;
     memset(b.at, 'b', sizeof b.at);
-    WRITE(out, b);
+    MUST_BE(uvcsp_write(out, &b), UVCSP_OK);
     if (poisons)
         POISON(out);
 }
@@ -116,7 +116,7 @@ PROCESS(reads_one_then, IN(struct big, in), VAL(int, status))
 PROCESS(reads_one_and, IN(struct big, in), VAL(bool, poisons))
 {
     static struct big b;
-    b = READ(in);
+    MUST_BE(uvcsp_read(in, &b), UVCSP_OK); /* READ would put it on the stack */
     MUST(b.at[sizeof b.at - 1] == 'b');
     if (poisons)
         POISON(in);

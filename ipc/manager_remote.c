@@ -1,0 +1,126 @@
+/* Other programs. In the server a light process listens at the manager's address, and one for each client serves it, as
+   manager_server.c does for processes of the own program. They end when the end that `stop` has, the server's own, retires. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "ipc/manager.h"
+#include "runtime/arena.h"
+#include "runtime/report.h"
+
+/* ---- in the server ---- */
+
+static void serve_remote(struct usp_server *server, uvcsp_conn *conn, UVCSP_IN_END(char) stop)
+{
+    struct usp_session *session = server->closing ? NULL : usp_session_new(server, "another program's");
+    if (!session)
+        return;
+    session->conn = conn;
+    session->stop = stop;
+    int rc = 0;
+    char nothing;
+    while (rc == 0 && 0 == uvcsp_alt((uvcsp_guard[]){UVCSP_ON_CONN(conn), UVCSP_ON_READ(stop, &nothing)}, 2, UVCSP_PRI)) {
+        uvcsp_bytes request = {NULL, 0};
+        rc = uvcsp_conn_recv_bytes(conn, &request.data, &request.size);
+        if (rc == 0)
+            rc = usp_serve(session, request.data, request.size);
+        free(request.data);
+        if (rc == 0)
+            rc = uvcsp_conn_send_bytes(conn, session->answer.data, session->answer.size);
+    }
+    usp_session_end(session, NULL);
+}
+
+UVCSP_PROCESS(manager_remote, VAL(uvcsp_conn *, conn), IN(char, stop), VAL(struct usp_server *, server))
+{
+    serve_remote(server, conn, stop);
+    usp_server_unref(server);
+}
+
+UVCSP_PROCESS(manager_listener, IN(char, stop), VAL(struct usp_server *, server))
+{
+    char nothing;
+    while (uvcsp_alt((uvcsp_guard[]){UVCSP_ON_CLIENT(server->listener), UVCSP_ON_READ(stop, &nothing)}, 2, UVCSP_PRI) == 0) {
+        uvcsp_conn *conn = uvcsp_accept(server->listener, 0);
+        if (!conn)
+            continue;
+        server->refs++;
+        uvcsp_handle *handle = uvcsp_go(manager_remote(conn, stop, server));
+        if (!handle) {
+            usp_server_unref(server);
+            (void)uvcsp_conn_close(conn);
+        }
+        uvcsp_handle_free(handle);
+    }
+    uvcsp_listener_close(server->listener);
+    server->listener = NULL;
+    usp_server_unref(server);
+}
+
+int usp_remote_listen(struct usp_server *server)
+{
+    server->listener = uvcsp_listen(server->address, server->key);
+    if (!server->listener)
+        return errno ? -errno : -EINVAL;
+    UVCSP_CHAN(char) stop = UVCSP_CHANNEL(char, .name = "stop");
+    server->stop = stop ? UVCSP_OUT_OF(stop) : NULL;
+    server->refs++;
+    uvcsp_handle *handle = server->stop ? uvcsp_go(manager_listener(stop, server)) : NULL;
+    if (!handle) {
+        server->refs--;
+        uvcsp_listener_close(server->listener);
+        return -ENOMEM;
+    }
+    uvcsp_handle_free(handle);
+    uvcsp_channel_free(stop);
+    return 0;
+}
+
+/* A client that has sent half a request would keep its session for ever. */
+void usp_remote_stop(struct usp_server *server)
+{
+    if (!server->stop)
+        return;
+    (void)uvcsp_retire(server->stop);
+    for (struct usp_session *session = server->sessions; session; session = session->next)
+        if (session->conn)
+            (void)shutdown(uvcsp_conn_fileno(session->conn), SHUT_RDWR);
+}
+
+/* ---- in the other program ---- */
+
+/* Any worker may use it later. */
+static char *common_text(const char *text)
+{
+    char *copy = usp_arena_alloc(strlen(text) + 1, USP_BLOCK_TEXT);
+    if (!copy)
+        return NULL;
+    usp_arena_set_owner(copy, USP_NOBODY);
+    return strcpy(copy, text);
+}
+
+uvcsp_manager *uvcsp_manager_connect(const char *address, const char *key, double timeout)
+{
+    USP_ENTER();
+    uvcsp_conn *conn = uvcsp_connect(address, key, timeout);
+    if (!conn)
+        return NULL;
+    uvcsp_manager *manager = usp_manager_new();
+    if (manager) {
+        manager->address = common_text(address);
+        manager->key = common_text(key);
+    }
+    if (!manager || !manager->address || !manager->key || usp_client_adopt(manager, conn) != 0) {
+        (void)uvcsp_conn_close(conn);
+        if (manager) {
+            usp_arena_free(manager->address);
+            usp_arena_free(manager->key);
+            usp_arena_free(manager);
+        }
+        usp_report("uvcsp_manager_connect: no memory");
+        errno = ENOMEM;
+        return NULL;
+    }
+    return manager;
+}

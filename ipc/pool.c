@@ -1,0 +1,410 @@
+/* Pools: making, filling and ending them. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <uvcsp/queue.h>
+
+#include "ipc/pool.h"
+#include "runtime/arena.h"
+#include "runtime/report.h"
+#include "runtime/worker.h"
+
+/* What the maker of a pool has deferred; it outlives the pool if that is freed first. */
+struct guard {
+    uvcsp_pool *pool;
+};
+
+uvcsp_pool *usp_pool_check(uvcsp_pool *pool, const char *what, int *rcp)
+{
+    USP_ENTER();
+    *rcp = 0;
+    if (pool && pool->owner == usp_worker_index())
+        return pool;
+    *rcp = pool ? -EPERM : -EINVAL;
+    usp_report("%s: %s", what, pool ? "this pool is of another worker" : "the pool is NULL");
+    return NULL;
+}
+
+/* ---- chunks ---- */
+
+struct usp_chunk *usp_chunk_new(uvcsp_pool *pool, uvcsp_result *job, uint32_t first, uint32_t n)
+{
+    struct usp_chunk *chunk = pool->spare;
+    if (chunk)
+        pool->spare = chunk->next;
+    else
+        chunk = malloc(sizeof *chunk);
+    if (!chunk)
+        usp_fatal("pool '%s': no memory", pool->name);
+    *chunk = (struct usp_chunk){.job = job, .first = first, .n = n};
+    job->refs++;
+    return chunk;
+}
+
+void usp_chunk_free(uvcsp_pool *pool, struct usp_chunk *chunk)
+{
+    if (!chunk)
+        return;
+    usp_job_unref(chunk->job);
+    chunk->next = pool->spare;
+    pool->spare = chunk;
+}
+
+struct usp_chunk *usp_pool_next(uvcsp_pool *pool)
+{
+    struct usp_chunk *chunk = pool->again;
+    uvcsp_result *job = pool->jobs;
+    if (chunk) {
+        pool->again = chunk->next;
+        pool->n_waiting--;
+        return chunk;
+    }
+    if (!job)
+        return NULL;
+    size_t left = job->n - job->given, n = left < job->chunk ? left : job->chunk;
+    chunk = usp_chunk_new(pool, job, (uint32_t)job->given, (uint32_t)n);
+    job->given += n;
+    if (job->given == job->n) {
+        pool->jobs = job->next;
+        if (!pool->jobs)
+            pool->jobs_end = &pool->jobs;
+    }
+    pool->n_waiting--;
+    return chunk;
+}
+
+void usp_pool_put_back(uvcsp_pool *pool, struct usp_chunk *chunk)
+{
+    chunk->next = pool->again;
+    pool->again = chunk;
+    pool->n_waiting++;
+    usp_pool_ring(pool, 1);
+}
+
+static void ring(struct usp_slot *slot)
+{
+    if (slot->bell) /* full: it was rung already */
+        (void)uvcsp_queue_put_from(slot->bell, "", 0, "pool");
+}
+
+void usp_pool_ring(uvcsp_pool *pool, size_t n)
+{
+    for (int i = 0; i < pool->n_slots && n > 0; i++)
+        if (pool->slots[i].n_chunks == 0) {
+            ring(&pool->slots[i]);
+            n--;
+        }
+}
+
+/* ---- making and freeing ---- */
+
+static void free_slot(struct usp_slot *slot)
+{
+    if (slot->begun)
+        usp_arena_free(slot->begun);
+    uvcsp_queue_free(slot->bell);
+}
+
+void usp_pool_unref(uvcsp_pool *pool)
+{
+    if (--pool->refs > 0)
+        return;
+    for (int i = 0; i < pool->n_slots; i++)
+        free_slot(&pool->slots[i]);
+    while (pool->spare) {
+        struct usp_chunk *chunk = pool->spare;
+        pool->spare = chunk->next;
+        free(chunk);
+    }
+    free(pool->slots);
+    free(pool->broken);
+    free(pool);
+}
+
+/* The maker ends: nothing here waits. */
+static void abandon(void *arg)
+{
+    struct guard *guard = arg;
+    uvcsp_pool *pool = guard->pool;
+    free(guard);
+    if (!pool)
+        return;
+    pool->guard = NULL;
+    (void)uvcsp_pool_terminate(pool);
+    usp_pool_unref(pool);
+}
+
+static uvcsp_pool *make(int n, const uvcsp_pool_options *options)
+{
+    const char *name = options->name ? options->name : "pool";
+    size_t length = strlen(name) + 1;
+    uvcsp_pool *pool = calloc(1, sizeof *pool + length);
+    struct usp_slot *slots = calloc((size_t)n, sizeof *slots);
+    struct guard *guard = calloc(1, sizeof *guard);
+    if (!pool || !slots || !guard || uvcsp_defer(abandon, guard) != 0) {
+        free(pool);
+        free(slots);
+        free(guard);
+        return NULL;
+    }
+    pool->refs = 1;
+    pool->owner = usp_worker_index();
+    pool->options = *options;
+    pool->n_slots = n;
+    pool->slots = slots;
+    pool->guard = guard;
+    guard->pool = pool;
+    pool->jobs_end = &pool->jobs;
+    pool->ended.light = true;
+    pool->ended.code = UVCSP_STILL_ALIVE;
+    memcpy(pool->name, name, length);
+    pool->options.name = pool->name;
+    for (int i = 0; i < n; i++) {
+        slots[i].pool = pool;
+        slots[i].index = i;
+    }
+    return pool;
+}
+
+uvcsp_pool *uvcsp_pool_new(int n_workers, uvcsp_pool_options options)
+{
+    USP_ENTER();
+    if (n_workers <= 0)
+        n_workers = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    if (n_workers <= 0)
+        n_workers = 1;
+    uvcsp_pool *pool = make(n_workers, &options);
+    if (!pool) {
+        usp_report("uvcsp_pool_new: no memory");
+        errno = ENOMEM;
+        return NULL;
+    }
+    for (int i = 0; i < n_workers; i++) {
+        pool->refs++;
+        pool->n_supervised++;
+        if (usp_slot_start(&pool->slots[i]) == 0)
+            continue;
+        usp_report("uvcsp_pool_new: no memory for worker %d of %d", i, n_workers);
+        pool->refs--;
+        if (--pool->n_supervised == 0)
+            usp_event_set(&pool->ended.ended);
+        uvcsp_pool_free(pool);
+        errno = ENOMEM;
+        return NULL;
+    }
+    return pool;
+}
+
+int uvcsp_pool_size(uvcsp_pool *pool)
+{
+    int rc;
+    return usp_pool_check(pool, "uvcsp_pool_size", &rc) ? pool->n_slots : rc;
+}
+
+int uvcsp_pool_pid(uvcsp_pool *pool, int i)
+{
+    int rc;
+    if (!usp_pool_check(pool, "uvcsp_pool_pid", &rc))
+        return rc;
+    if (i < 0 || i >= pool->n_slots) {
+        usp_report("uvcsp_pool_pid: the pool has %d workers, and no worker %d", pool->n_slots, i);
+        return -EINVAL;
+    }
+    return pool->slots[i].worker ? uvcsp_pid(pool->slots[i].worker) : 0;
+}
+
+/* ---- ending ---- */
+
+static void ring_all(uvcsp_pool *pool)
+{
+    for (int i = 0; i < pool->n_slots; i++)
+        ring(&pool->slots[i]);
+}
+
+static void cancel(uvcsp_pool *pool, int status, const char *why)
+{
+    while (pool->again) {
+        struct usp_chunk *chunk = pool->again;
+        pool->again = chunk->next;
+        usp_chunk_free(pool, chunk);
+    }
+    pool->jobs = NULL;
+    pool->jobs_end = &pool->jobs;
+    pool->n_waiting = 0;
+    while (pool->live) {
+        uvcsp_result *job = pool->live;
+        job->refs++;
+        for (size_t i = 0; i < job->n; i++)
+            usp_job_failed(job, i, status, 0, why, strlen(why));
+        usp_job_unref(job);
+    }
+}
+
+void usp_pool_break(uvcsp_pool *pool, const char *why)
+{
+    free(pool->broken);
+    pool->broken = strdup(why);
+    pool->closing = pool->terminated = true;
+    cancel(pool, UVCSP_TASK_DIED, why);
+    ring_all(pool);
+}
+
+int uvcsp_pool_close(uvcsp_pool *pool)
+{
+    int rc;
+    if (!usp_pool_check(pool, "uvcsp_pool_close", &rc))
+        return rc;
+    pool->closing = true;
+    ring_all(pool);
+    return 0;
+}
+
+int uvcsp_pool_terminate(uvcsp_pool *pool)
+{
+    int rc;
+    if (!usp_pool_check(pool, "uvcsp_pool_terminate", &rc))
+        return rc;
+    if (pool->terminated)
+        return 0;
+    pool->closing = pool->terminated = true;
+    cancel(pool, UVCSP_TASK_CANCELLED, "the pool was terminated");
+    ring_all(pool);
+    return 0;
+}
+
+int uvcsp_pool_join(uvcsp_pool *pool, double seconds)
+{
+    int rc;
+    if (!usp_pool_check(pool, "uvcsp_pool_join", &rc))
+        return rc;
+    if (!pool->closing) {
+        usp_report("uvcsp_pool_join: pool '%s' is neither closed nor terminated", pool->name);
+        return -EINVAL;
+    }
+    pool->refs++; /* somebody else may free it meanwhile */
+    rc = uvcsp_join(&pool->ended, seconds);
+    usp_pool_unref(pool);
+    return rc;
+}
+
+void uvcsp_pool_free(uvcsp_pool *pool)
+{
+    int rc;
+    USP_ENTER();
+    if (!pool || !usp_pool_check(pool, "uvcsp_pool_free", &rc))
+        return;
+    if (!pool->closing)
+        (void)uvcsp_pool_terminate(pool);
+    (void)uvcsp_join(&pool->ended, -1);
+    if (pool->guard)
+        pool->guard->pool = NULL;
+    usp_pool_unref(pool);
+}
+
+/* ---- tasks ---- */
+
+static int refusal(const uvcsp_pool *pool, uvcsp_task *task, const void *arguments, size_t n, int chunk)
+{
+    const char *why = !task                           ? "the task is NULL"
+                      : n > 0 && !arguments           ? "the arguments are NULL"
+                      : chunk < 0                     ? "the size of a chunk is negative"
+                      : n > UINT32_MAX / 2            ? "too many tasks"
+                                                      : NULL;
+    if (why) {
+        usp_report("pool '%s': %s", pool->name, why);
+        return -EINVAL;
+    }
+    if (!pool->closing)
+        return 0;
+    usp_report("pool '%s' takes no more tasks: %s", pool->name,
+               pool->broken       ? pool->broken
+               : pool->terminated ? "it was terminated"
+                                  : "it is closed");
+    return -EPIPE;
+}
+
+static void submit(uvcsp_pool *pool, uvcsp_result *job)
+{
+    if (job->n == 0) {
+        usp_job_done(job, 0, 0, NULL);
+        return;
+    }
+    job->refs++;
+    job->live_next = pool->live;
+    job->live_at = &pool->live;
+    if (pool->live)
+        pool->live->live_at = &job->live_next;
+    pool->live = job;
+    *pool->jobs_end = job;
+    pool->jobs_end = &job->next;
+    size_t n = (job->n + job->chunk - 1) / job->chunk;
+    pool->n_waiting += n;
+    usp_pool_ring(pool, n);
+}
+
+static int begin(uvcsp_pool *pool, uvcsp_task *task, const void *arguments, size_t n, size_t argument_size,
+                 size_t result_size, int chunk, enum uvcsp_pool_order order, uvcsp_result **jobp)
+{
+    int rc;
+    if (!usp_pool_check(pool, "a task for a pool", &rc))
+        return rc;
+    rc = refusal(pool, task, arguments, n, chunk);
+    if (rc < 0)
+        return rc;
+    *jobp = usp_job_new(pool, task, arguments, n, argument_size, result_size, chunk, order);
+    if (!*jobp) {
+        usp_report("pool '%s': no memory for %zu tasks", pool->name, n);
+        return -ENOMEM;
+    }
+    submit(pool, *jobp);
+    return 0;
+}
+
+uvcsp_result *uvcsp_pool_start(uvcsp_pool *pool, uvcsp_task *task, const void *arguments, size_t n,
+                               size_t argument_size, size_t result_size, int chunk,
+                               enum uvcsp_pool_order order)
+{
+    uvcsp_result *job = NULL;
+    int rc = begin(pool, task, arguments, n, argument_size, result_size, chunk, order, &job);
+    if (rc < 0)
+        errno = -rc;
+    return job;
+}
+
+static void remember_why(uvcsp_pool *pool, const uvcsp_result *job)
+{
+    size_t i = 0;
+    while (job->items[i] != USP_ITEM_FAILED)
+        i++;
+    const uvcsp_task_error *error = &job->failures[i]->error;
+    char code[32] = "";
+    if (error->status == UVCSP_TASK_FAILED)
+        snprintf(code, sizeof code, ", code %d", error->code);
+    snprintf(pool->why, sizeof pool->why, "task %zu of %zu: %s%s%s%s", i, job->n,
+             uvcsp_status_name(error->status), code, error->message[0] ? ": " : "", error->message);
+}
+
+int uvcsp_pool_run(uvcsp_pool *pool, uvcsp_task *task, const void *arguments, size_t n, size_t argument_size,
+                   void *results, size_t result_size, int chunk)
+{
+    uvcsp_result *job = NULL;
+    int rc = begin(pool, task, arguments, n, argument_size, result_size, chunk, UVCSP_POOL_ALL, &job);
+    if (rc < 0)
+        return rc;
+    pool->refs++;
+    rc = uvcsp_result_get_into(job, results, result_size, -1);
+    if (rc > 0)
+        remember_why(pool, job);
+    usp_pool_unref(pool);
+    usp_job_unref(job);
+    return rc;
+}
+
+const char *uvcsp_pool_why(uvcsp_pool *pool)
+{
+    int rc;
+    return usp_pool_check(pool, "uvcsp_pool_why", &rc) ? pool->why : "";
+}

@@ -1,0 +1,513 @@
+/* A worker dies at each marked step of the library in turn: for n = 1, 2, ... it is killed at the n-th mark that it
+   passes, until it gets through its work alive. Each time the survivors have to end within a second, PAR counts the
+   dead, nothing is left behind, and the ledger balances: what was refused reached nobody, what was sent reached
+   somebody at most once. */
+#include "tests/crash/crash.h"
+#include "tests/failpoint.h"
+
+enum { SENDERS = 8, EACH = 64 };
+
+static struct {
+    unsigned char tried[SENDERS * EACH], refused[SENDERS * EACH];
+    _Atomic unsigned char got[SENDERS * EACH];
+} *ledger;
+
+static long nth; /* mark at which the victim dies; 0: none */
+
+static void become_the_victim(void)
+{
+    failpoint_arm(nth, NULL);
+}
+
+/* Poisoned or retired: the process is to end. */
+static bool ended(int status)
+{
+    MUST(status == UVCSP_OK || status == UVCSP_POISONED || status == UVCSP_RETIRED);
+    return status != UVCSP_OK;
+}
+
+static void enter_got(int id)
+{
+    MUST(id >= 0 && id < SENDERS * EACH);
+    ledger->got[id]++;
+}
+
+static int enter_sent(int id, int status)
+{
+    ledger->refused[id] = status != UVCSP_OK;
+    return status;
+}
+
+static int write_one(OUT_END(int) out, int id)
+{
+    ledger->tried[id] = 1;
+    return enter_sent(id, uvcsp_write(out, &id));
+}
+
+static int read_one(IN_END(int) in)
+{
+    int id, status = uvcsp_read(in, &id);
+    if (status == UVCSP_OK)
+        enter_got(id);
+    return status;
+}
+
+enum role { SURVIVES, DIES };
+
+PROCESS(writer, OUT(int, out), VAL(int, who), VAL(int, n), VAL(enum role, role))
+{
+    if (role == DIES)
+        become_the_victim();
+    for (int i = 0; i < n && !ended(write_one(out, who * EACH + i)); i++)
+        ;
+}
+
+PROCESS(reader, IN(int, in), VAL(int, n), VAL(enum role, role))
+{
+    if (role == DIES)
+        become_the_victim();
+    for (int i = 0; i < n && !ended(read_one(in)); i++)
+        ;
+}
+
+PROCESS(chooser, IN(int, in), OUT(int, out), VAL(int, who), VAL(int, n), VAL(enum role, role))
+{
+    if (role == DIES)
+        become_the_victim();
+    int id = who * EACH;
+    for (int i = 0; i < n; i++) {
+        int x;
+        ledger->tried[id] = 1;
+        uvcsp_guard guards[] = {ON_READ(in, &x), ON_WRITE(out, id), ON_TIMEOUT(0.1)};
+        int taken = uvcsp_alt(guards, 3, UVCSP_FAIR);
+        if (taken == 0)
+            enter_got(x);
+        else if (taken == 1)
+            id++;
+        else if (taken == 2 || ended(-taken))
+            break;
+    }
+    ledger->refused[id] = 1;
+}
+
+typedef struct {
+    int id;
+    char bytes[300000]; /* more than a socket takes at once */
+} large;
+
+PROCESS(large_writer, OUT(large, out), VAL(int, who), VAL(int, n), VAL(enum role, role))
+{
+    large *message = malloc(sizeof *message);
+    if (role == DIES)
+        become_the_victim();
+    for (int i = 0; i < n; i++) {
+        message->id = who * EACH + i;
+        memset(message->bytes, message->id, sizeof message->bytes);
+        ledger->tried[message->id] = 1;
+        if (ended(enter_sent(message->id, uvcsp_write(out, message))))
+            break;
+    }
+    free(message);
+}
+
+PROCESS(large_reader, IN(large, in), VAL(int, n), VAL(enum role, role))
+{
+    large *message = malloc(sizeof *message);
+    if (role == DIES)
+        become_the_victim();
+    for (int i = 0; i < n && !ended(uvcsp_read(in, message)); i++) {
+        enter_got(message->id);
+        for (size_t k = 0; k < sizeof message->bytes; k++)
+            MUST(message->bytes[k] == (char)message->id);
+    }
+    free(message);
+}
+
+PROCESS(bytes_writer, OUT(uvcsp_bytes, out), VAL(int, who), VAL(int, n), VAL(enum role, role))
+{
+    int message[2500] = {0};
+    if (role == DIES)
+        become_the_victim();
+    for (int i = 0; i < n; i++) {
+        message[0] = message[2499] = who * EACH + i;
+        ledger->tried[message[0]] = 1;
+        if (ended(enter_sent(message[0], uvcsp_write(out, &(uvcsp_bytes){message, sizeof message}))))
+            break;
+    }
+}
+
+PROCESS(bytes_reader, IN(uvcsp_bytes, in), VAL(int, n), VAL(enum role, role))
+{
+    if (role == DIES)
+        become_the_victim();
+    uvcsp_bytes message;
+    for (int i = 0; i < n && !ended(uvcsp_read(in, &message)); i++) {
+        const int *ints = message.data;
+        MUST(message.size == 2500 * sizeof *ints && ints[0] == ints[2499]);
+        enter_got(ints[0]);
+        free(message.data);
+    }
+}
+
+/* Makes channels, sends their reading ends away, and writes to whoever got them. */
+PROCESS(end_sender, OUT(uvcsp_end, out), VAL(int, who), VAL(int, n), VAL(enum role, role))
+{
+    if (role == DIES)
+        become_the_victim();
+    for (int i = 0; i < n; i++) {
+        CHAN(int) c = CHANNEL(int);
+        OUT_END(int) mine = OUT_OF(c);
+        uvcsp_end theirs = MOBILE(IN_OF(c));
+        if (ended(uvcsp_write(out, &theirs)))
+            break;
+        uvcsp_channel_free(c);
+        (void)ended(write_one(mine, who * EACH + i));
+        RETIRE(mine);
+    }
+}
+
+PROCESS(end_receiver, IN(uvcsp_end, in), VAL(int, n), VAL(enum role, role))
+{
+    if (role == DIES)
+        become_the_victim();
+    uvcsp_end end;
+    for (int i = 0; i < n && !ended(uvcsp_read(in, &end)); i++) {
+        IN_END(int) mine = AS_IN(int, end);
+        (void)ended(read_one(mine));
+        RETIRE(mine);
+    }
+}
+
+/* Offers an end, a message and a place for one at the same time, all in one table. */
+PROCESS(end_chooser, OUT(uvcsp_end, ends), OUT(int, out), IN(int, in), VAL(int, who), VAL(enum role, role))
+{
+    if (role == DIES)
+        become_the_victim();
+    CHAN(int) c = CHANNEL(int);
+    OUT_END(int) mine = OUT_OF(c);
+    uvcsp_end theirs = MOBILE(IN_OF(c));
+    int x, id = who * EACH;
+    uvcsp_guard guards[] = {ON_WRITE(ends, theirs), ON_WRITE(out, id), ON_READ(in, &x), ON_TIMEOUT(0.1)};
+    ledger->tried[id] = 1;
+    int taken = uvcsp_alt(guards, 4, UVCSP_FAIR);
+    enter_sent(id, taken == 1 ? UVCSP_OK : UVCSP_TIMEOUT);
+    if (taken == 2)
+        enter_got(x);
+    if (taken == 0)
+        (void)ended(write_one(mine, id + 1));
+}
+
+PROCESS(child, OUT(int, out), VAL(int, id))
+{
+    (void)ended(write_one(out, id));
+}
+
+PROCESS(parent, OUT(int, out), VAL(int, who), VAL(enum role, role), VAL(enum role, of_first_child))
+{
+    if (role == DIES)
+        become_the_victim();
+    if (of_first_child == DIES)
+        failpoint_arm_children(nth, NULL);
+    PAR(child(out, who * EACH), child(out, who * EACH + 1));
+    uvcsp_handle *handle = SPAWN(child(out, who * EACH + 2));
+    uvcsp_join(handle, -1);
+}
+
+PROCESS(crasher, OUT(int, out), VAL(int, id))
+{
+    (void)ended(write_one(out, id));
+    kill(getpid(), SIGKILL);
+}
+
+/* Has a child to bury when it dies itself. */
+PROCESS(undertaker, OUT(int, out), VAL(int, who))
+{
+    become_the_victim();
+    PAR(crasher(out, who * EACH), child(out, who * EACH + 1));
+}
+
+PROCESS(lives_its_life, IN(int, in), OUT(int, out), VAL(int, who))
+{
+    become_the_victim();
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int, .capacity = 3), e = CHANNEL(int);
+    CO(writer(c, who, 2, SURVIVES), reader(c, 2, SURVIVES), writer(d, who + 1, 2, SURVIVES));
+    POISON(e);
+    uvcsp_channel_free(c);
+    RETIRE(OUT_OF(d));
+    (void)ended(read_one(in));
+    (void)ended(write_one(out, who * EACH + 10));
+    int x;
+    (void)uvcsp_alt((uvcsp_guard[]){ON_READ(in, &x), ON_TIMEOUT(0)}, 2, UVCSP_FAIR);
+}
+
+/* ---- networks, each with a victim ---- */
+
+#define NEW(T, ...) CHANNEL(T, .carrier = carrier, ##__VA_ARGS__)
+
+static void *made[3];
+static size_t n_made;
+
+/* Given up when the network has ended. */
+static void *keep(void *channel)
+{
+    made[n_made++] = channel;
+    return channel;
+}
+
+#define INTS(...) (CHAN(int)) keep(NEW(int, ##__VA_ARGS__))
+#define LARGES(...) (CHAN(large)) keep(NEW(large, ##__VA_ARGS__))
+#define BYTES(...) (CHAN(uvcsp_bytes)) keep(NEW(uvcsp_bytes, ##__VA_ARGS__))
+#define ENDS(...) (CHAN(uvcsp_end)) keep(NEW(uvcsp_end, ##__VA_ARGS__))
+
+static int a_writer(enum uvcsp_carrier carrier)
+{
+    CHAN(int) c = INTS();
+    return PAR(writer(c, 0, 6, DIES), reader(c, 99, SURVIVES));
+}
+
+static int a_reader(enum uvcsp_carrier carrier)
+{
+    CHAN(int) c = INTS();
+    return PAR(reader(c, 6, DIES), writer(c, 0, 30, SURVIVES));
+}
+
+static int a_choice_among_choices(enum uvcsp_carrier carrier)
+{
+    CHAN(int) c = INTS(), d = INTS();
+    return PAR(chooser(c, d, 0, 6, DIES), chooser(d, c, 1, 12, SURVIVES), chooser(c, d, 2, 12, SURVIVES),
+               chooser(d, c, 3, 12, SURVIVES));
+}
+
+static int a_choice_at_a_buffer(enum uvcsp_carrier carrier)
+{
+    CHAN(int) c = INTS(.capacity = 1), d = INTS(.capacity = 2);
+    return PAR(chooser(c, d, 0, 6, DIES), chooser(d, c, 1, 12, SURVIVES), writer(d, 2, 5, SURVIVES),
+               chooser(d, c, 3, 12, SURVIVES));
+}
+
+static int a_reader_of_a_buffer(enum uvcsp_carrier carrier)
+{
+    CHAN(int) c = INTS(.capacity = 2);
+    return PAR(reader(c, 6, DIES), writer(c, 0, 20, SURVIVES), writer(c, 1, 20, SURVIVES));
+}
+
+static int a_writer_to_a_buffer(enum uvcsp_carrier carrier)
+{
+    CHAN(int) c = INTS(.capacity = 2);
+    return PAR(writer(c, 0, 8, DIES), reader(c, 99, SURVIVES), writer(c, 1, 20, SURVIVES));
+}
+
+static int a_reader_of_buffered_bytes(enum uvcsp_carrier carrier)
+{
+    CHAN(uvcsp_bytes) c = BYTES(.capacity = 2);
+    return PAR(bytes_reader(c, 5, DIES), bytes_writer(c, 0, 10, SURVIVES), bytes_writer(c, 1, 10, SURVIVES));
+}
+
+static int a_writer_of_buffered_bytes(enum uvcsp_carrier carrier)
+{
+    CHAN(uvcsp_bytes) c = BYTES(.capacity = 2);
+    return PAR(bytes_writer(c, 0, 5, DIES), bytes_reader(c, 99, SURVIVES), bytes_writer(c, 1, 10, SURVIVES));
+}
+
+static int a_writer_of_bytes(enum uvcsp_carrier carrier)
+{
+    CHAN(uvcsp_bytes) c = BYTES();
+    return PAR(bytes_writer(c, 0, 4, DIES), bytes_reader(c, 99, SURVIVES), bytes_writer(c, 1, 8, SURVIVES));
+}
+
+static int a_writer_of_large_messages(enum uvcsp_carrier carrier)
+{
+    CHAN(large) c = LARGES();
+    return PAR(large_writer(c, 0, 2, DIES), large_reader(c, 9, SURVIVES), large_writer(c, 1, 2, SURVIVES));
+}
+
+static int a_reader_of_large_messages(enum uvcsp_carrier carrier)
+{
+    CHAN(large) c = LARGES();
+    return PAR(large_reader(c, 2, DIES), large_writer(c, 0, 3, SURVIVES), large_reader(c, 9, SURVIVES));
+}
+
+static int a_sender_of_ends(enum uvcsp_carrier carrier)
+{
+    CHAN(uvcsp_end) c = ENDS();
+    return PAR(end_sender(c, 0, 3, DIES), end_receiver(c, 99, SURVIVES));
+}
+
+static int a_receiver_of_ends(enum uvcsp_carrier carrier)
+{
+    CHAN(uvcsp_end) c = ENDS();
+    return PAR(end_receiver(c, 3, DIES), end_sender(c, 0, 6, SURVIVES), end_sender(c, 1, 6, SURVIVES));
+}
+
+static int a_sender_of_buffered_ends(enum uvcsp_carrier carrier)
+{
+    CHAN(uvcsp_end) c = ENDS(.capacity = 2);
+    return PAR(end_sender(c, 0, 3, DIES), end_receiver(c, 99, SURVIVES));
+}
+
+static int a_receiver_of_buffered_ends(enum uvcsp_carrier carrier)
+{
+    CHAN(uvcsp_end) c = ENDS(.capacity = 2);
+    return PAR(end_receiver(c, 3, DIES), end_sender(c, 0, 6, SURVIVES), end_sender(c, 1, 6, SURVIVES));
+}
+
+static int a_choice_that_offers_an_end(enum uvcsp_carrier carrier)
+{
+    CHAN(uvcsp_end) ends = ENDS();
+    CHAN(int) c = INTS(), d = INTS();
+    return PAR(end_chooser(ends, c, d, 0, DIES), end_receiver(ends, 9, SURVIVES), reader(c, 1, SURVIVES),
+               end_chooser(ends, d, c, 1, SURVIVES));
+}
+
+static int a_parent(enum uvcsp_carrier carrier)
+{
+    CHAN(int) c = INTS();
+    return PAR(parent(c, 0, DIES, SURVIVES), reader(c, 99, SURVIVES));
+}
+
+static int a_supervisor(enum uvcsp_carrier carrier)
+{
+    CHAN(int) c = INTS();
+    return PAR(undertaker(c, 0), reader(c, 99, SURVIVES));
+}
+
+static int one_that_makes_and_frees_channels(enum uvcsp_carrier carrier)
+{
+    CHAN(int) c = INTS(), d = INTS();
+    return PAR(lives_its_life(c, d, 0), writer(c, 4, 1, SURVIVES), reader(d, 1, SURVIVES));
+}
+
+static int one_with_neighbours(enum uvcsp_carrier carrier)
+{
+    CHAN(int) c = INTS();
+    return PAR(WORKER(writer(c, 0, 6, DIES), writer(c, 1, 6, SURVIVES)),
+               WORKER(reader(c, 6, SURVIVES), reader(c, 6, SURVIVES)), reader(c, 6, SURVIVES));
+}
+
+/* The victim is a child of the parent's, so that PAR counts nobody. */
+static int a_child_at_its_birth(enum uvcsp_carrier carrier)
+{
+    CHAN(int) c = INTS();
+    return PAR(parent(c, 0, SURVIVES, DIES), reader(c, 99, SURVIVES)) + (failpoint_died_at() != NULL);
+}
+
+/* ---- the walk ---- */
+
+static void prepare(void)
+{
+    failpoints_share();
+    failpoint_forget();
+    if (!ledger)
+        ledger = seen_by_all(sizeof *ledger);
+    memset(ledger, 0, sizeof *ledger);
+}
+
+static void balance(const char *died_at)
+{
+    for (int id = 0; id < SENDERS * EACH; id++)
+        if (ledger->got[id] > 1 || ledger->got[id] > ledger->tried[id] || (ledger->got[id] && ledger->refused[id]))
+            ck_abort_msg("died at mark %ld, %s: message %d was %s and got %d times", nth, died_at, id,
+                         ledger->refused[id] ? "refused" : ledger->tried[id] ? "sent" : "never sent",
+                         ledger->got[id]);
+}
+
+static bool run_and_die(int (*network)(enum uvcsp_carrier), enum uvcsp_carrier carrier)
+{
+    prepare();
+    double start = uvcsp_now();
+    int failed = network(carrier);
+    double took = uvcsp_now() - start;
+    while (n_made > 0)
+        uvcsp_channel_free(made[--n_made]);
+    const char *died_at = failpoint_died_at();
+    if (failed != (died_at != NULL))
+        ck_abort_msg("died at mark %ld, %s: PAR says %d", nth, died_at ? died_at : "none", failed);
+    if (took > 1.5)
+        ck_abort_msg("died at mark %ld, %s: it took %.1f seconds", nth, died_at ? died_at : "none", took);
+    if (!all_is_given_back())
+        ck_abort_msg("died at mark %ld, %s: not all is given back", nth, died_at ? died_at : "none");
+    balance(died_at ? died_at : "none");
+    return died_at != NULL;
+}
+
+static void walk(int (*network)(enum uvcsp_carrier), int i)
+{
+    if (house_light())
+        return;
+    house_capture(2);
+    int descriptors = house_count_descriptors();
+    for (nth = 1; run_and_die(network, i ? UVCSP_SHARED : UVCSP_PIPE); nth++)
+        if (nth == 1) /* the loop's, and the first link's */
+            descriptors = house_count_descriptors();
+        else if (house_count_descriptors() != descriptors)
+            ck_abort_msg("died at mark %ld: %d descriptors are open, %d were", nth, house_count_descriptors(),
+                         descriptors);
+    free(house_captured());
+    ck_assert_int_gt(nth, 10);
+}
+
+#define WALK(network)                                                                              \
+    TEST(any_step_of_##network, .times = 2, .seconds = 60)                                         \
+    {                                                                                              \
+        walk(network, _i);                                                                         \
+    }
+
+WALK(a_writer)
+WALK(a_reader)
+WALK(a_choice_among_choices)
+WALK(a_choice_at_a_buffer)
+WALK(a_reader_of_a_buffer)
+WALK(a_writer_to_a_buffer)
+WALK(a_reader_of_buffered_bytes)
+WALK(a_writer_of_buffered_bytes)
+WALK(a_writer_of_bytes)
+WALK(a_writer_of_large_messages)
+WALK(a_reader_of_large_messages)
+WALK(a_sender_of_ends)
+WALK(a_receiver_of_ends)
+WALK(a_sender_of_buffered_ends)
+WALK(a_receiver_of_buffered_ends)
+WALK(a_choice_that_offers_an_end)
+WALK(a_parent)
+WALK(a_supervisor)
+WALK(one_that_makes_and_frees_channels)
+WALK(one_with_neighbours)
+WALK(a_child_at_its_birth)
+
+/* ---- is every mark passed at all? ---- */
+
+static int n_missed;
+
+static void miss(const char *name, bool passed)
+{
+    if (passed)
+        return;
+    fprintf(stderr, "no network here passes the mark '%s'\n", name);
+    n_missed++;
+}
+
+TEST(no_marked_step_is_left_out, .seconds = 60)
+{
+    static int (*const networks[])(enum uvcsp_carrier) = {
+        a_writer, a_reader, a_choice_among_choices, a_choice_at_a_buffer, a_reader_of_a_buffer,
+        a_writer_to_a_buffer, a_reader_of_buffered_bytes, a_writer_of_buffered_bytes, a_writer_of_bytes,
+        a_writer_of_large_messages, a_reader_of_large_messages, a_sender_of_ends, a_receiver_of_ends,
+        a_sender_of_buffered_ends, a_receiver_of_buffered_ends, a_choice_that_offers_an_end, a_parent,
+        a_supervisor, one_that_makes_and_frees_channels, one_with_neighbours,
+    };
+    if (house_light())
+        return;
+    nth = 0;
+    for (size_t round = 0; round < 6; round++)
+        for (size_t i = 0; i < sizeof networks / sizeof networks[0]; i++) {
+            prepare();
+            (void)networks[i](round % 2 ? UVCSP_SHARED : UVCSP_PIPE);
+            while (n_made > 0)
+                uvcsp_channel_free(made[--n_made]);
+            ck_assert(all_is_given_back());
+        }
+    failpoint_each(miss);
+    ck_assert_int_eq(n_missed, 0);
+}
+
+SUITE("steps", .before = default_signals, .after = uvcsp_shutdown)
