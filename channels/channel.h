@@ -85,6 +85,8 @@ struct usp_channel {
     uint8_t far;                 /* its ends are, or have been, in more than one worker */
     uint8_t lenient;             /* USP_LENIENT, USP_REVIVES: queues and pipes of the floor above */
     uint32_t capacity;
+    int64_t bytes, enough;       /* in the buffer, of messages of variable length; it is full from there on (0: no limit).
+                                    A crash may make `bytes` wrong, up to when the buffer is empty */
     struct usp_queue waiting[2];
     size_t size;                 /* of a value */
     uint32_t written, read;      /* messages that ever entered, and left, the buffer */
@@ -296,6 +298,13 @@ static inline struct usp_offer *usp_take(struct usp_channel *channel, enum usp_s
 static inline uint32_t usp_buffered(const struct usp_channel *channel)
 {
     return channel->written - channel->read;
+}
+
+/* Has a writer to wait? Of one message there is always room. */
+static inline bool usp_is_full(const struct usp_channel *channel)
+{
+    uint32_t n = usp_buffered(channel);
+    return n >= channel->capacity || (channel->enough && n > 0 && channel->bytes >= channel->enough);
 }
 
 /* ---- channel.c ---- */

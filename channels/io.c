@@ -40,6 +40,7 @@ void usp_refill(struct usp_channel *channel)
         channel->refill = task;
         USP_FAILPOINT("refill-noted");
         done = (data || offer->length == 0) && usp_buffer_put(channel, data, offer->length) == 0;
+        channel->bytes += done ? (int64_t)offer->length : 0;
         if (!done)
             task->outcome = USP_RETRY; /* it may put it in by itself, or do something else: so the next one's turn */
         USP_FAILPOINT("refilled");
@@ -59,7 +60,10 @@ static int step_buffered(struct usp_channel *channel, struct usp_end *end, void 
             return USP_WAITS;
         if (end->looks)
             return 0;
+        size_t length = channel->enough ? usp_buffer_length(channel) : 0;
         int rc = usp_buffer_get(channel, value);
+        if (rc == 0)
+            channel->bytes = usp_buffered(channel) > 0 ? channel->bytes - (int64_t)length : 0;
         if (rc == 0 && channel->waiting[USP_WRITER].head)
             usp_refill(channel);
         return rc;
@@ -75,9 +79,11 @@ static int step_buffered(struct usp_channel *channel, struct usp_end *end, void 
         }
         usp_wake_any(reader->task); /* it finds the message when it gets the lock */
     }
-    if (usp_buffered(channel) >= channel->capacity)
+    if (usp_is_full(channel))
         return USP_WAITS;
-    return usp_buffer_put(channel, bytes->data, bytes->length);
+    int rc = usp_buffer_put(channel, bytes->data, bytes->length);
+    channel->bytes += rc == 0 ? (int64_t)bytes->length : 0;
+    return rc;
 }
 
 int usp_step(struct usp_end *end, void *value, const struct usp_bytes *bytes,

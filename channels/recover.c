@@ -235,11 +235,15 @@ static void release(struct usp_end *end, const char *how)
     usp_end_release(end, how ? USP_LEAVE_POISON : USP_LEAVE_RETIRE, how);
 }
 
+/* A survivor may just be adopting an end that it has got from the dead one: then it is its owner before it is at home. */
 static void drop_end(void *block, unsigned owner, void *arg)
 {
     struct burial *burial = arg;
     struct usp_end *end = block;
-    if (owner == burial->dead && end->magic == USP_END_MAGIC && end->way == USP_AT_HOME)
+    if (owner != burial->dead || *(volatile uint16_t *)&end->way != USP_AT_HOME)
+        return;
+    atomic_signal_fence(memory_order_seq_cst);
+    if (usp_arena_is_owned(end, USP_BLOCK_END, burial->dead) && end->magic == USP_END_MAGIC)
         release(end, burial->how);
 }
 

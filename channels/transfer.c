@@ -56,10 +56,31 @@ static bool leave_in_arena(struct usp_offer *reader, const struct usp_bytes *byt
     return true;
 }
 
+/* Waits for a link to the worker of a claimed partner. 0; -errno: there is none; USP_RETRY: that worker has ended, and
+   the partner's memory may be another's by now. */
+static int have_link(struct usp_task *self, unsigned worker)
+{
+    if (__builtin_expect(usp_link_is_ready(worker), 1))
+        return 0;
+    if (!self)
+        return -ENOTCONN;
+    struct usp_worker *peer = usp_worker_of(worker);
+    uint32_t generation = peer->generation;
+    depend_on(self, worker);
+    int rc = usp_link_ready(worker, self);
+    atomic_store_explicit(&self->commit, USP_NONE, memory_order_relaxed);
+    if (rc < 0 && (peer->generation != generation || atomic_load(&peer->state) != USP_WORKER_RUNNING))
+        return USP_RETRY;
+    return rc;
+}
+
 static int send_data(struct usp_offer *reader, const struct usp_bytes *bytes)
 {
     struct usp_task *self = usp_current()->task;
     unsigned worker = reader->task->worker;
+    int linked = have_link(self, worker);
+    if (__builtin_expect(linked != 0, 0))
+        return linked;
     struct usp_frame frame = {
         .type = USP_FRAME_DATA,
         .length = bytes->length,
@@ -94,6 +115,9 @@ static int deliver_far(struct usp_channel *channel, struct usp_offer *reader,
 {
     if ((channel->carrier == UVCSP_SHARED || looks_by_itself(reader, bytes)) &&
         leave_in_arena(reader, bytes))
+        return 0;
+    if (bytes->length <= USP_STASH_LIMIT && !usp_link_is_ready(reader->task->worker) &&
+        leave_in_arena(reader, bytes)) /* a short one does not wait for a link; the bell makes it */
         return 0;
     int rc = send_data(reader, bytes);
     if (rc == 0 || rc == USP_RETRY)
@@ -162,8 +186,10 @@ static int pull(struct usp_channel *channel, struct usp_offer *writer, void *val
         .from = self,
         .from_index = 0,
     };
-    int rc = -ENOTCONN;
-    if (self) {
+    int rc = have_link(self, task->worker);
+    if (rc == USP_RETRY)
+        return rc;
+    if (rc == 0 && self) {
         struct usp_wait *wait = usp_wait_of(self);
         wait->n = 1;
         wait->first = (struct usp_offer){.channel = channel, .task = self, .data = value};
@@ -176,10 +202,14 @@ static int pull(struct usp_channel *channel, struct usp_offer *writer, void *val
         atomic_store_explicit(&self->commit, USP_NONE, memory_order_relaxed);
     }
     /* no link: the writer leaves the bytes in the arena, whatever their length, and both look again */
-    writer->channel->carrier = UVCSP_SHARED;
+    bool there_already = channel->carrier == UVCSP_SHARED;
+    if (there_already)
+        usp_report("channel '%s': neither a link (%s) nor room in the arena for %zu bytes", channel->name,
+                   strerror(-rc), (size_t)writer->length);
+    channel->carrier = UVCSP_SHARED;
     task->outcome = USP_RETRY;
     usp_wake_far(task);
-    return USP_RETRY;
+    return there_already ? -ENOMEM : USP_RETRY;
 }
 
 int usp_receive(struct usp_channel *channel, struct usp_offer *writer, void *value)

@@ -1,15 +1,15 @@
 /* pipe: a child sends a value over a pipe, its parent receives it.
 
-   The child holds its side from before it runs until it ends. So the parent sees the end of the pipe without having to
-   close anything. */
+   The child holds its side from before it runs until it ends. So the parent sees the end of the
+   pipe without having to close anything. */
 #include <uvcsp/ipc.h>
 
 #include "common.h"
 
-static const char help[] =
-    "usage: pipe\n"
-    "\n"
-    "A child in a worker of its own sends [42, null, \"hello\"] over a pipe; its parent prints it.\n";
+static const char help[] = "usage: pipe\n"
+                           "\n"
+                           "A child in a worker of its own sends [42, null, \"hello\"] over a "
+                           "pipe; its parent prints it.\n";
 
 PROCESS(child, VAL(uvcsp_conn *, conn))
 {

@@ -1,15 +1,15 @@
 /* queue: a child puts a value into a queue, its parent takes it out.
 
-   The queue belongs to nobody: it lies in memory that all workers share, and both processes have its pointer. The child
-   may end as soon as put has returned; the value is in the queue. */
+   The queue belongs to nobody: it lies in memory that all workers share, and both processes have
+   its pointer. The child may end as soon as put has returned; the value is in the queue. */
 #include <uvcsp/ipc.h>
 
 #include "common.h"
 
-static const char help[] =
-    "usage: queue\n"
-    "\n"
-    "A child in a worker of its own puts [42, null, \"hello\"] into a queue; its parent prints it.\n";
+static const char help[] = "usage: queue\n"
+                           "\n"
+                           "A child in a worker of its own puts [42, null, \"hello\"] into a "
+                           "queue; its parent prints it.\n";
 
 PROCESS(child, VAL(uvcsp_queue *, q))
 {

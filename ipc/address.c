@@ -10,7 +10,8 @@
 
 #include "runtime/report.h"
 
-static int put(struct sockaddr_un *path, const char *directory, const char *middle, const char *name)
+static int put(struct sockaddr_un *path, const char *directory, const char *middle,
+               const char *name)
 {
     int n = snprintf(path->sun_path, sizeof path->sun_path, "%s%s%s", directory, middle, name);
     return n < 0 || (size_t)n >= sizeof path->sun_path ? -ENAMETOOLONG : 0;
@@ -32,7 +33,8 @@ int usp_address_path(const char *address, struct sockaddr_un *path)
     return put(path, "/tmp", middle, address);
 }
 
-/* Mode 0700 and this user's. It is not followed if it is a link: that could be another user's trick. */
+/* Mode 0700 and this user's. It is not followed if it is a link: that could be another user's
+ * trick. */
 static int check_directory(const char *directory, const char *what)
 {
     struct stat status;
@@ -45,8 +47,10 @@ static int check_directory(const char *directory, const char *what)
         return -errno;
     if (S_ISDIR(status.st_mode) && status.st_uid == geteuid() && (status.st_mode & 077) == 0)
         return 0;
-    usp_report("%s: %s is not a directory of mode 0700 of this user; a socket in it could be reached by others (an "
-               "address without '/' is a name in a directory that is)", what, directory);
+    usp_report("%s: %s is not a directory of mode 0700 of this user; a socket in it could be "
+               "reached by others (an "
+               "address without '/' is a name in a directory that is)",
+               what, directory);
     return -EACCES;
 }
 
@@ -60,7 +64,8 @@ int usp_address_own(const char *address, struct sockaddr_un *path, const char *w
     }
     int rc = usp_address_path(address, path);
     if (rc < 0) {
-        usp_report("%s: the address '%s' is %s", what, address, rc == -EINVAL ? "empty" : "too long");
+        usp_report("%s: the address '%s' is %s", what, address,
+                   rc == -EINVAL ? "empty" : "too long");
         return rc;
     }
     char directory[sizeof path->sun_path];

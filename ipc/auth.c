@@ -35,7 +35,8 @@ int usp_auth_hello(struct usp_auth_hello *hello)
     return challenge(hello->challenge);
 }
 
-int usp_auth_prove(const char *key, const struct usp_auth_hello *hello, struct usp_auth_proof *proof)
+int usp_auth_prove(const char *key, const struct usp_auth_hello *hello,
+                   struct usp_auth_proof *proof)
 {
     if (memcmp(hello->magic, USP_AUTH_MAGIC, sizeof hello->magic) != 0)
         return -EPROTO;
@@ -46,8 +47,8 @@ int usp_auth_prove(const char *key, const struct usp_auth_hello *hello, struct u
     return rc;
 }
 
-int usp_auth_answer(const char *key, const struct usp_auth_hello *hello, const struct usp_auth_proof *proof,
-                    struct usp_auth_answer *answer)
+int usp_auth_answer(const char *key, const struct usp_auth_hello *hello,
+                    const struct usp_auth_proof *proof, struct usp_auth_answer *answer)
 {
     uint8_t expected[32];
     memset(answer, 0, sizeof *answer);
@@ -61,12 +62,13 @@ int usp_auth_answer(const char *key, const struct usp_auth_hello *hello, const s
     return 0;
 }
 
-int usp_auth_check(const char *key, const struct usp_auth_hello *hello, const struct usp_auth_proof *proof,
-                   const struct usp_auth_answer *answer)
+int usp_auth_check(const char *key, const struct usp_auth_hello *hello,
+                   const struct usp_auth_proof *proof, const struct usp_auth_answer *answer)
 {
     uint8_t expected[32];
     mac_of(key, "server", hello->challenge, proof->challenge, expected);
-    return answer->good == 1 && memeql_sec(expected, answer->mac, sizeof expected) ? 0 : -EKEYREJECTED;
+    return answer->good == 1 && memeql_sec(expected, answer->mac, sizeof expected) ? 0
+                                                                                   : -EKEYREJECTED;
 }
 
 int usp_auth_peer(int fd, int *pidp)

@@ -1,5 +1,5 @@
-/* The face of connections: it checks what it is given, turns values into bytes and back, and leaves the rest to the
-   kind of the connection. */
+/* The face of connections: it checks what it is given, turns values into bytes and back, and leaves
+   the rest to the kind of the connection. */
 #include "ipc/conn.h"
 
 #include <errno.h>
@@ -16,13 +16,16 @@ struct uvcsp_conn *usp_conn_of(uvcsp_conn *conn, const char *what, int *rcp)
 {
     USP_ENTER();
     if (__builtin_expect(conn && usp_arena_is(conn, USP_BLOCK_END) &&
-                             usp_arena_size(conn) >= sizeof *conn && conn->magic == USP_CONN_MAGIC, 1)) {
+                             usp_arena_size(conn) >= sizeof *conn && conn->magic == USP_CONN_MAGIC,
+                         1)) {
         if (!conn->socket || conn->worker == usp_worker_index())
             return conn;
-        usp_report("%s: this socket is another worker's; hand it over as VAL(uvcsp_conn *, c)", what);
+        usp_report("%s: this socket is another worker's; hand it over as VAL(uvcsp_conn *, c)",
+                   what);
     } else {
         usp_report("%s: %s", what,
-                   conn ? "this is no connection, or it was closed, or handed on" : "the connection is NULL");
+                   conn ? "this is no connection, or it was closed, or handed on"
+                        : "the connection is NULL");
     }
     *rcp = conn ? -EBADF : -EINVAL;
     return NULL;
@@ -106,7 +109,9 @@ int uvcsp_conn_send(uvcsp_conn *conn, json_t *value)
     if (!usp_conn_of(conn, what, &rc))
         return rc;
     if (!value || usp_message_bytes(&values, &value, &text) < 0) {
-        usp_report("%s: %s", what, value ? "this value cannot be encoded" : "the value is NULL; what made it has failed");
+        usp_report("%s: %s", what,
+                   value ? "this value cannot be encoded"
+                         : "the value is NULL; what made it has failed");
         return -EINVAL;
     }
     rc = send_bytes(conn, &(uvcsp_bytes){text.owned, text.length}, what);
@@ -133,7 +138,8 @@ int uvcsp_conn_recv(uvcsp_conn *conn, json_t **valuep)
     rc = recv_bytes(conn, &text, what);
     if (rc != 0)
         return rc;
-    json_t *value = text.size ? json_loadb(text.data, text.size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : NULL;
+    json_t *value =
+        text.size ? json_loadb(text.data, text.size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : NULL;
     free(text.data);
     if (!value)
         return -EBADMSG;
@@ -150,7 +156,8 @@ int uvcsp_conn_poll(uvcsp_conn *conn, double timeout)
         return rc;
     if (timeout != timeout)
         return -EINVAL;
-    return conn->socket ? usp_socket_poll(conn, timeout) : usp_pipe_poll(conn, timeout, "uvcsp_conn_poll");
+    return conn->socket ? usp_socket_poll(conn, timeout)
+                        : usp_pipe_poll(conn, timeout, "uvcsp_conn_poll");
 }
 
 static uvcsp_guard guard_of(uvcsp_conn *conn)
@@ -196,7 +203,8 @@ int uvcsp_wait(uvcsp_conn *const *conns, size_t n, double timeout)
 {
     USP_ENTER();
     if (!conns || n == 0 || n > (1u << 19) || timeout != timeout) {
-        usp_report("uvcsp_wait: no connections, or over half a million, or a timeout that is no number");
+        usp_report(
+            "uvcsp_wait: no connections, or over half a million, or a timeout that is no number");
         return -EINVAL;
     }
     for (size_t i = 0; i < n; i++) {
@@ -266,7 +274,8 @@ static int join(void **place, unsigned worker, struct usp_task *task, const char
     struct uvcsp_conn *conn = usp_conn_of(*place, what, &rc);
     if (!conn)
         return rc;
-    return conn->socket ? usp_socket_join(place, worker, what) : usp_pipe_join(place, worker, task, what);
+    return conn->socket ? usp_socket_join(place, worker, what)
+                        : usp_pipe_join(place, worker, task, what);
 }
 
 static void adopt(void *x, struct usp_task *task)

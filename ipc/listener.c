@@ -1,9 +1,9 @@
 /* Listeners: clients prove that they know the key, each at its own pace.
 
-   A listener is a listening socket, the clients that have connected and have not proved anything yet, and an epoll of them
-   all, so that it is one descriptor to wait for. A client is known by its place in a short table; while all places
-   are taken, no more are accepted. Whoever waits in uvcsp_accept() looks after all of them, and gets the first one
-   that has passed. */
+   A listener is a listening socket, the clients that have connected and have not proved anything
+   yet, and an epoll of them all, so that it is one descriptor to wait for. A client is known by its
+   place in a short table; while all places are taken, no more are accepted. Whoever waits in
+   uvcsp_accept() looks after all of them, and gets the first one that has passed. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +52,8 @@ static uvcsp_listener *listener_of(const uvcsp_listener *wanted, const char *wha
         listener = listener->next;
     if (!listener)
         usp_report("%s: %s", what,
-                   wanted ? "this is no listener of this worker, or it was closed" : "the listener is NULL");
+                   wanted ? "this is no listener of this worker, or it was closed"
+                          : "the listener is NULL");
     return listener;
 }
 
@@ -70,7 +71,8 @@ static bool is_left_over(const struct sockaddr_un *path)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return false;
-    bool refused = connect(fd, (const struct sockaddr *)path, sizeof *path) < 0 && errno == ECONNREFUSED;
+    bool refused =
+        connect(fd, (const struct sockaddr *)path, sizeof *path) < 0 && errno == ECONNREFUSED;
     close(fd);
     return refused;
 }
@@ -180,19 +182,11 @@ void usp_listeners_forked(void)
     }
 }
 
-static bool good_key(const char *key, const char *what)
-{
-    if (key && *key)
-        return true;
-    usp_report("%s: the key is %s", what, key ? "empty" : "NULL");
-    return false;
-}
-
 uvcsp_listener *uvcsp_listen(const char *address, const char *key)
 {
     USP_ENTER();
     uvcsp_listener *listener = NULL;
-    int rc = good_key(key, "uvcsp_listen") ? 0 : -EINVAL;
+    int rc = usp_key_is_good(key, "uvcsp_listen") ? 0 : -EINVAL;
     if (rc == 0 && !(listener = calloc(1, sizeof *listener)))
         rc = -ENOMEM;
     if (rc == 0) {
@@ -238,11 +232,6 @@ static void refuse(uvcsp_listener *listener, struct client *client, int rc)
     forget_client(listener, client);
 }
 
-static bool send_whole(int fd, const void *data, size_t size)
-{
-    return send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)size; /* the socket is empty: it fits */
-}
-
 static void greet(uvcsp_listener *listener)
 {
     size_t i = 0;
@@ -261,7 +250,7 @@ static void greet(uvcsp_listener *listener)
         rc = usp_auth_hello(&client->hello);
     if (rc == 0)
         rc = watch(listener, fd, (uint32_t)i);
-    if (rc == 0 && !send_whole(fd, &client->hello, sizeof client->hello))
+    if (rc == 0 && !usp_send_whole(fd, &client->hello, sizeof client->hello))
         rc = -ECONNRESET;
     if (rc < 0)
         refuse(listener, client, rc);
@@ -270,8 +259,8 @@ static void greet(uvcsp_listener *listener)
 /* A client's bytes. Its descriptor when it has passed, else -1. */
 static int listen_to(uvcsp_listener *listener, struct client *client)
 {
-    ssize_t n = recv(client->fd, (char *)&client->proof + client->have, sizeof client->proof - client->have,
-                     MSG_DONTWAIT);
+    ssize_t n = recv(client->fd, (char *)&client->proof + client->have,
+                     sizeof client->proof - client->have, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return -1;
     if (n <= 0) {
@@ -279,7 +268,8 @@ static int listen_to(uvcsp_listener *listener, struct client *client)
         return -1;
     }
     client->have += (size_t)n;
-    size_t magic = client->have < sizeof client->proof.magic ? client->have : sizeof client->proof.magic;
+    size_t magic =
+        client->have < sizeof client->proof.magic ? client->have : sizeof client->proof.magic;
     if (memcmp(client->proof.magic, USP_AUTH_MAGIC, magic) != 0) {
         refuse(listener, client, -EPROTO);
         return -1;
@@ -288,7 +278,7 @@ static int listen_to(uvcsp_listener *listener, struct client *client)
         return -1;
     struct usp_auth_answer answer;
     int rc = usp_auth_answer(listener->key, &client->hello, &client->proof, &answer);
-    if (!send_whole(client->fd, &answer, sizeof answer) && rc == 0)
+    if (!usp_send_whole(client->fd, &answer, sizeof answer) && rc == 0)
         rc = -ECONNRESET;
     if (rc < 0) {
         refuse(listener, client, rc);
@@ -335,44 +325,28 @@ static double patience(const uvcsp_listener *listener, double left)
     return left;
 }
 
-static uvcsp_conn *failed(int rc)
-{
-    errno = -rc;
-    return NULL;
-}
-
-static uvcsp_conn *connection(int fd, const char *what)
-{
-    uvcsp_conn *conn = usp_socket_conn(fd);
-    if (!conn) {
-        usp_report("%s: no memory for a connection", what);
-        return failed(-ENOMEM);
-    }
-    return conn;
-}
-
 uvcsp_conn *uvcsp_accept(uvcsp_listener *listener, double timeout)
 {
     USP_ENTER();
     if (!listener_of(listener, "uvcsp_accept"))
-        return failed(-EINVAL);
+        return usp_conn_failed(-EINVAL);
     double deadline = timeout < 0 ? -1 : uvcsp_now() + timeout;
     for (;;) {
         int fd = serve(listener);
         if (fd >= 0)
-            return connection(fd, "uvcsp_accept");
+            return usp_connected(fd, "uvcsp_accept");
         double left = deadline < 0 ? -1 : deadline - uvcsp_now();
         if (deadline >= 0 && left <= 0)
-            return failed(-ETIMEDOUT);
+            return usp_conn_failed(-ETIMEDOUT);
         if (usp_fd_ready(listener->epoll, UV_READABLE) > 0) {
             uvcsp_yield(); /* more to be done, or more clients than places */
             continue;
         }
         int rc = uvcsp_wait_fd(listener->epoll, UV_READABLE, patience(listener, left));
         if (rc < 0)
-            return failed(rc);
+            return usp_conn_failed(rc);
         if (!listener_of(listener, "uvcsp_accept")) /* closed meanwhile */
-            return failed(-EBADF);
+            return usp_conn_failed(-EBADF);
     }
 }
 
@@ -380,99 +354,8 @@ uvcsp_guard uvcsp_listener_guard(uvcsp_listener *listener)
 {
     USP_ENTER();
     uvcsp_listener *found = listener_of(listener, "ON_CLIENT");
-    return (uvcsp_guard){
-        .kind = UVCSP_GUARD_FD, .on = 1, .number = found ? found->epoll : -1, .events = UV_READABLE};
-}
-
-/* ---- the client's side ---- */
-
-/* All of `size` bytes, until the deadline. 0, -ETIMEDOUT, -ECONNRESET, -errno. */
-static int recv_whole(int fd, void *data, size_t size, double deadline)
-{
-    for (size_t have = 0; have < size;) {
-        ssize_t n = recv(fd, (char *)data + have, size - have, MSG_DONTWAIT);
-        if (n > 0) {
-            have += (size_t)n;
-            continue;
-        }
-        if (n == 0)
-            return -ECONNRESET;
-        if (errno != EAGAIN && errno != EINTR)
-            return -errno;
-        double left = deadline < 0 ? -1 : deadline - uvcsp_now();
-        if (deadline >= 0 && left <= 0)
-            return -ETIMEDOUT;
-        int rc = uvcsp_wait_fd(fd, UV_READABLE, left);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
-}
-
-static int prove(int fd, const char *key, double deadline)
-{
-    struct usp_auth_hello hello;
-    struct usp_auth_proof proof;
-    struct usp_auth_answer answer;
-    int pid, rc = usp_auth_peer(fd, &pid);
-    if (rc == 0)
-        rc = recv_whole(fd, &hello, sizeof hello, deadline);
-    if (rc == 0)
-        rc = usp_auth_prove(key, &hello, &proof);
-    if (rc == 0 && !send_whole(fd, &proof, sizeof proof))
-        rc = -ECONNRESET;
-    if (rc == 0)
-        rc = recv_whole(fd, &answer, sizeof answer, deadline);
-    return rc < 0 ? rc : usp_auth_check(key, &hello, &proof, &answer);
-}
-
-/* A connected descriptor, or -errno; -ENOENT and -ECONNREFUSED: nobody listens there (yet), -EAGAIN: too many wait. */
-static int reach(const struct sockaddr_un *path)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -errno;
-    if (connect(fd, (const struct sockaddr *)path, sizeof *path) == 0)
-        return fd;
-    int error = errno;
-    close(fd);
-    return -error;
-}
-
-static int reach_in_time(const struct sockaddr_un *path, double deadline)
-{
-    double pause = 0.001;
-    for (;;) {
-        int fd = reach(path);
-        if (fd != -ENOENT && fd != -ECONNREFUSED && fd != -EAGAIN)
-            return fd;
-        double left = deadline < 0 ? pause : deadline - uvcsp_now();
-        if (left <= 0)
-            return fd;
-        uvcsp_sleep(left < pause ? left : pause);
-        pause = pause < 0.05 ? 2 * pause : pause;
-    }
-}
-
-uvcsp_conn *uvcsp_connect(const char *address, const char *key, double timeout)
-{
-    USP_ENTER();
-    struct sockaddr_un path;
-    if (!good_key(key, "uvcsp_connect"))
-        return failed(-EINVAL);
-    int rc = usp_address_path(address, &path);
-    if (rc < 0) {
-        usp_report("uvcsp_connect: the address is %s", rc == -EINVAL ? "empty or NULL" : "too long");
-        return failed(rc);
-    }
-    double deadline = timeout < 0 ? -1 : uvcsp_now() + timeout;
-    int fd = rc = reach_in_time(&path, deadline);
-    if (fd >= 0 && (rc = prove(fd, key, deadline)) < 0)
-        close(fd);
-    if (rc < 0) {
-        if (rc != -ETIMEDOUT)
-            usp_report("uvcsp_connect: %s: %s", path.sun_path, strerror(-rc));
-        return failed(rc);
-    }
-    return connection(fd, "uvcsp_connect");
+    return (uvcsp_guard){.kind = UVCSP_GUARD_FD,
+                         .on = 1,
+                         .number = found ? found->epoll : -1,
+                         .events = UV_READABLE};
 }

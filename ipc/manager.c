@@ -152,9 +152,9 @@ static struct usp_packet *begin(struct usp_client *client, uint64_t id, const ch
 static int take_answer(const uvcsp_bytes *answer, json_t **resultp)
 {
     int32_t status = -EPROTO;
-    const char *at = answer->data, *end = at + answer->size;
     json_t *result = NULL;
     if (answer->size >= sizeof status) {
+        const char *at = answer->data, *end = at + answer->size;
         memcpy(&status, at, sizeof status);
         at += sizeof status;
         result = usp_decode(&at, end);

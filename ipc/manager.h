@@ -139,6 +139,8 @@ struct usp_session {
     void *wake_in, *wake_out;   /* ends of char, made when it first waits */
     struct usp_packet answer;
     char who[80];
+    json_t *item;               /* of a queue, in an answer that has not been taken yet */
+    uint64_t item_of;
     void *stop;                 /* a connection's: reading end, retired when the server ends */
 };
 
@@ -171,6 +173,8 @@ int usp_serve(struct usp_session *session, const void *data, size_t size);
 #define USP_CLIENT_GONE (-2999)
 
 struct usp_session *usp_session_new(struct usp_server *server, const char *who);
+/* Its client has taken the answer. */
+void usp_session_taken(struct usp_session *session);
 /* The session's process ends: its locks are released. `cause`: how its client has died; NULL: it has ended. */
 void usp_session_end(struct usp_session *session, const char *cause);
 
@@ -223,6 +227,9 @@ int usp_own_run(struct usp_object *object, const char *op, struct usp_request *r
 extern const struct usp_object_type usp_type_list, usp_type_array, usp_type_dict, usp_type_namespace,
     usp_type_value, usp_type_set, usp_type_queue, usp_type_lock, usp_type_rlock, usp_type_semaphore,
     usp_type_bounded_semaphore, usp_type_event, usp_type_condition, usp_type_barrier;
+
+/* manager_queue.c: an item that its getter did not live to take goes back. */
+void usp_queue_take_back(struct usp_object *object, json_t *item);
 
 /* manager_list.c, for arrays too */
 struct usp_cut {

@@ -210,7 +210,7 @@ static struct usp_client *connect_to(uvcsp_manager *manager, int *rcp)
         *rcp = keep(client);
     if (*rcp == 0)
         return client;
-    *rcp = gone(manager, *rcp, manager->join ? uvcsp_cause(manager->join) : NULL);
+    *rcp = gone(manager, *rcp, manager->join ? manager->join->cause : NULL);
     if (client->conn)
         (void)uvcsp_conn_close(client->conn);
     free(client);

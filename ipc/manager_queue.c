@@ -135,6 +135,22 @@ static int put(struct usp_object *object, struct usp_request *request)
     return rc;
 }
 
+void usp_queue_take_back(struct usp_object *object, json_t *item)
+{
+    if (object->freed || push_front(queue_of(object), item) != 0)
+        json_decref(item);
+    else
+        settle(queue_of(object));
+}
+
+/* The session keeps it until the answer has been taken. */
+static int give_item(struct usp_object *object, struct usp_request *request, json_t *item)
+{
+    request->session->item = json_incref(item);
+    request->session->item_of = object->id;
+    return usp_give(request, item);
+}
+
 static int get(struct usp_object *object, struct usp_request *request)
 {
     struct queue *queue = queue_of(object);
@@ -143,18 +159,16 @@ static int get(struct usp_object *object, struct usp_request *request)
     if (rc)
         return rc;
     if (queue->n > 0) {
-        (void)usp_give(request, shift(queue));
+        (void)give_item(object, request, shift(queue));
         settle(queue);
         return 0;
     }
     struct usp_waiter waiter = {0};
     rc = usp_wait_in(object, request, GETTERS, seconds, &waiter);
     if (rc == 0)
-        return usp_give(request, waiter.item);
-    if (waiter.item && !object->freed && push_front(queue, waiter.item) == 0)
-        settle(queue); /* it was for a client that is gone */
-    else
-        json_decref(waiter.item);
+        return give_item(object, request, waiter.item);
+    if (waiter.item)
+        usp_queue_take_back(object, waiter.item);
     return rc;
 }
 

@@ -20,7 +20,8 @@ static void serve_remote(struct usp_server *server, uvcsp_conn *conn, UVCSP_IN_E
     session->stop = stop;
     int rc = 0;
     char nothing;
-    while (rc == 0 && 0 == uvcsp_alt((uvcsp_guard[]){UVCSP_ON_CONN(conn), UVCSP_ON_READ(stop, &nothing)}, 2, UVCSP_PRI)) {
+    uvcsp_guard guards[] = {UVCSP_ON_CONN(conn), UVCSP_ON_READ(stop, &nothing)};
+    while (rc == 0 && uvcsp_alt(guards, 2, UVCSP_PRI) == 0) {
         uvcsp_bytes request = {NULL, 0};
         rc = uvcsp_conn_recv_bytes(conn, &request.data, &request.size);
         if (rc == 0)
@@ -28,6 +29,8 @@ static void serve_remote(struct usp_server *server, uvcsp_conn *conn, UVCSP_IN_E
         free(request.data);
         if (rc == 0)
             rc = uvcsp_conn_send_bytes(conn, session->answer.data, session->answer.size);
+        if (rc == 0)
+            usp_session_taken(session);
     }
     usp_session_end(session, NULL);
 }
@@ -38,10 +41,11 @@ UVCSP_PROCESS(manager_remote, VAL(uvcsp_conn *, conn), IN(char, stop), VAL(struc
     usp_server_unref(server);
 }
 
-UVCSP_PROCESS(manager_listener, IN(char, stop), VAL(struct usp_server *, server))
+static void accept_all(struct usp_server *server, UVCSP_IN_END(char) stop)
 {
     char nothing;
-    while (uvcsp_alt((uvcsp_guard[]){UVCSP_ON_CLIENT(server->listener), UVCSP_ON_READ(stop, &nothing)}, 2, UVCSP_PRI) == 0) {
+    uvcsp_guard guards[] = {UVCSP_ON_CLIENT(server->listener), UVCSP_ON_READ(stop, &nothing)};
+    while (uvcsp_alt(guards, 2, UVCSP_PRI) == 0) {
         uvcsp_conn *conn = uvcsp_accept(server->listener, 0);
         if (!conn)
             continue;
@@ -53,28 +57,38 @@ UVCSP_PROCESS(manager_listener, IN(char, stop), VAL(struct usp_server *, server)
         }
         uvcsp_handle_free(handle);
     }
-    uvcsp_listener_close(server->listener);
-    server->listener = NULL;
+}
+
+/* The listener is its own, and goes with it. */
+UVCSP_PROCESS(manager_listener, IN(char, stop), OUT(int, ready), VAL(struct usp_server *, server))
+{
+    server->listener = uvcsp_listen(server->address, server->key);
+    int rc = server->listener ? 0 : errno ? -errno : -EINVAL;
+    (void)uvcsp_write(ready, &rc);
+    if (rc == 0) {
+        accept_all(server, stop);
+        uvcsp_listener_close(server->listener);
+    }
     usp_server_unref(server);
 }
 
 int usp_remote_listen(struct usp_server *server)
 {
-    server->listener = uvcsp_listen(server->address, server->key);
-    if (!server->listener)
-        return errno ? -errno : -EINVAL;
     UVCSP_CHAN(char) stop = UVCSP_CHANNEL(char, .name = "stop");
+    UVCSP_CHAN(int) ready = UVCSP_CHANNEL(int, .name = "ready");
+    UVCSP_IN_END(int) in = ready ? UVCSP_IN_OF(ready) : NULL;
     server->stop = stop ? UVCSP_OUT_OF(stop) : NULL;
     server->refs++;
-    uvcsp_handle *handle = server->stop ? uvcsp_go(manager_listener(stop, server)) : NULL;
-    if (!handle) {
+    uvcsp_handle *handle = server->stop && in ? uvcsp_go(manager_listener(stop, ready, server)) : NULL;
+    int rc = -ENOMEM;
+    if (!handle)
         server->refs--;
-        uvcsp_listener_close(server->listener);
-        return -ENOMEM;
-    }
+    else if (uvcsp_read(in, &rc) != UVCSP_OK)
+        rc = -ECHILD;
     uvcsp_handle_free(handle);
     uvcsp_channel_free(stop);
-    return 0;
+    uvcsp_channel_free(ready);
+    return rc;
 }
 
 /* A client that has sent half a request would keep its session for ever. */

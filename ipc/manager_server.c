@@ -123,7 +123,7 @@ static int create(struct usp_server *server, struct usp_request *request)
 
 static int free_one(struct usp_server *server, struct usp_request *request)
 {
-    json_int_t id;
+    json_int_t id = 0;
     int rc = usp_arg_integer(request, 0, &id);
     if (rc)
         return rc;
@@ -137,7 +137,7 @@ static int free_one(struct usp_server *server, struct usp_request *request)
 static int publish(struct usp_server *server, struct usp_request *request)
 {
     const char *name;
-    json_int_t id;
+    json_int_t id = 0;
     int rc = usp_arg_string(request, 0, &name);
     if (rc == 0)
         rc = usp_arg_integer(request, 1, &id);
@@ -200,9 +200,9 @@ static int run(struct usp_session *session, const char *data, size_t size, struc
     uint64_t id;
     unsigned char length;
     char op[256];
-    const char *at = data, *end = data + size;
     if (size < sizeof id + 1)
         return usp_fail(request, -EINVAL, "this is no request");
+    const char *at = data, *end = data + size;
     memcpy(&id, at, sizeof id);
     length = (unsigned char)at[sizeof id];
     at += sizeof id + 1;
@@ -344,6 +344,12 @@ struct usp_session *usp_session_new(struct usp_server *server, const char *who)
     return session;
 }
 
+void usp_session_taken(struct usp_session *session)
+{
+    json_decref(session->item);
+    session->item = NULL;
+}
+
 void usp_session_end(struct usp_session *session, const char *cause)
 {
     struct usp_server *server = session->server;
@@ -357,6 +363,11 @@ void usp_session_end(struct usp_session *session, const char *cause)
         server->sessions = session->next;
     if (session->next)
         session->next->prev = session->prev;
+    struct usp_object *queue = session->item ? object_of(server, session->item_of) : NULL;
+    if (queue)
+        usp_queue_take_back(queue, session->item);
+    else
+        json_decref(session->item);
     usp_packet_free(&session->answer);
     free(session);
 }
@@ -385,7 +396,11 @@ static void serve_all(struct usp_server *server, UVCSP_IN_END(uvcsp_end) handove
             rc = uvcsp_write(out, &bytes);
         if (rc)
             break;
+        usp_session_taken(session);
     }
+    UVCSP_RETIRE(out);
+    while (rc < 0 && uvcsp_read(in, &request) == UVCSP_OK) /* an answer went nowhere: the client's death is not known yet */
+        free(request.data);
     const char *cause = uvcsp_cause(in);
     usp_session_end(session, cause ? cause : uvcsp_cause(out));
 }

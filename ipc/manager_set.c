@@ -1,6 +1,5 @@
 /* set: an object whose keys are the elements as text, in one form for each, and whose values are they themselves. */
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 
 #include "ipc/manager.h"
@@ -8,8 +7,8 @@
 /* 1 and 1.0 are the same element, as they are equal. */
 static char *key_of(const json_t *value)
 {
-    double real = json_is_real(value) ? json_real_value(value) : 0.5;
-    if (real == floor(real) && fabs(real) < 9e15) {
+    double real = json_real_value(value);
+    if (json_is_real(value) && real > -9e15 && real < 9e15 && real == (double)(json_int_t)real) {
         json_t *integer = json_integer((json_int_t)real);
         char *key = integer ? json_dumps(integer, JSON_ENCODE_ANY) : NULL;
         json_decref(integer);
@@ -139,20 +138,19 @@ static int str(struct usp_object *object, struct usp_request *request)
 
 /* ---- two sets ---- */
 
-/* Adds to `out` what is in `from` and whose presence in `other` is `wanted`. */
-static int collect(json_t *out, const json_t *from, const json_t *other, bool wanted)
+enum { HERE_ONLY = 1, BOTH = 2, THERE_ONLY = 4 };
+
+/* Adds to `out` what is in `from`: what is not in `other` if `alone`, what is if `both`. */
+static int collect(json_t *out, const json_t *from, const json_t *other, bool alone, bool both)
 {
     json_t *object = (json_t *)(uintptr_t)from;
     for (void *it = json_object_iter(object); it; it = json_object_iter_next(object, it)) {
         const char *key = json_object_iter_key(it);
-        if ((json_object_get(other, key) != NULL) == wanted &&
-            json_object_set(out, key, json_object_iter_value(it)) < 0)
+        if ((json_object_get(other, key) ? both : alone) && json_object_set(out, key, json_object_iter_value(it)) < 0)
             return -ENOMEM;
     }
     return 0;
 }
-
-enum { HERE_ONLY = 1, BOTH = 2, THERE_ONLY = 4 };
 
 static int combine(struct usp_object *object, struct usp_request *request, int parts, bool change)
 {
@@ -161,12 +159,10 @@ static int combine(struct usp_object *object, struct usp_request *request, int p
         return rc;
     json_t *other = set_of(usp_arg(request, 0)), *out = json_object();
     rc = other && out ? 0 : -ENOMEM;
-    if (rc == 0 && parts & HERE_ONLY)
-        rc = collect(out, object->value, other, false);
-    if (rc == 0 && parts & BOTH)
-        rc = collect(out, object->value, other, true);
-    if (rc == 0 && parts & THERE_ONLY)
-        rc = collect(out, other, object->value, false);
+    if (rc == 0)
+        rc = collect(out, object->value, other, parts & HERE_ONLY, parts & BOTH);
+    if (rc == 0)
+        rc = collect(out, other, object->value, parts & THERE_ONLY, false);
     json_decref(other);
     if (rc == 0 && change) {
         json_decref(object->value);

@@ -1,5 +1,5 @@
-/* Pipes: a buffered channel each way, lenient and reviving (channels/channel.h), and a connection for each process that
-   takes part in a side. */
+/* Pipes: a buffered channel each way, lenient and reviving (channels/channel.h), and a connection
+   for each process that takes part in a side. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +11,13 @@
 
 /* ---- making ---- */
 
-/* A connection with a counted end of each channel that is not NULL: of `task`, or of that worker's. */
-static struct uvcsp_conn *new_conn(struct usp_channel *in, struct usp_channel *out, struct usp_task *task,
-                                   unsigned worker)
+/* A connection with a counted end of each channel that is not NULL: of `task`, or of that worker's.
+ */
+static struct uvcsp_conn *new_conn(struct usp_channel *in, struct usp_channel *out,
+                                   struct usp_task *task, unsigned worker)
 {
-    struct uvcsp_conn *conn = usp_end_new_in(sizeof *conn, in ? in : out, in ? USP_READER : USP_WRITER,
-                                             task, worker);
+    struct uvcsp_conn *conn =
+        usp_end_new_in(sizeof *conn, in ? in : out, in ? USP_READER : USP_WRITER, task, worker);
     if (!conn)
         return NULL;
     memset((char *)conn + sizeof conn->first, 0, sizeof *conn - sizeof conn->first);
@@ -27,8 +28,8 @@ static struct uvcsp_conn *new_conn(struct usp_channel *in, struct usp_channel *o
         return NULL;
     }
     if (in)
-        conn->look = (struct usp_end){
-            .magic = USP_END_MAGIC, .side = USP_READER, .looks = 1, .channel = in};
+        conn->look =
+            (struct usp_end){.magic = USP_END_MAGIC, .side = USP_READER, .looks = 1, .channel = in};
     conn->held = true;
     conn->magic = USP_CONN_MAGIC;
     return conn;
@@ -45,10 +46,12 @@ static void count(struct uvcsp_conn *conn, bool counts)
 
 static struct usp_channel *new_channel(const char *name)
 {
-    struct usp_channel *channel = uvcsp_channel_new(
-        sizeof(uvcsp_bytes), UVCSP_TYPE_BYTES,
-        (uvcsp_channel_options){
-            .capacity = UVCSP_PIPE_CAPACITY, .name = name, .carrier = UVCSP_SHARED, .site_ = "uvcsp_pipe"});
+    struct usp_channel *channel =
+        uvcsp_channel_new(sizeof(uvcsp_bytes), UVCSP_TYPE_BYTES,
+                          (uvcsp_channel_options){.capacity = UVCSP_PIPE_CAPACITY,
+                                                  .name = name,
+                                                  .carrier = UVCSP_SHARED,
+                                                  .site_ = "uvcsp_pipe"});
     if (!channel)
         return NULL;
     usp_channel_make_common(channel);
@@ -56,7 +59,8 @@ static struct usp_channel *new_channel(const char *name)
     return channel;
 }
 
-static int make(uvcsp_conn **ap, uvcsp_conn **bp, struct usp_channel *to_a, struct usp_channel *to_b)
+static int make(uvcsp_conn **ap, uvcsp_conn **bp, struct usp_channel *to_a,
+                struct usp_channel *to_b)
 {
     struct usp_task *self = usp_current()->task;
     struct uvcsp_conn *a = new_conn(to_a, to_b, self, usp_worker_index());
@@ -174,7 +178,8 @@ int usp_pipe_recv(struct uvcsp_conn *conn, uvcsp_bytes *bytes, const char *what)
     return usp_conn_killed(usp_transact(in, bytes, -1, UVCSP_TIMEOUT, what));
 }
 
-/* Does what is there now, if anything, under the lock: so a message that is too long is not touched. */
+/* Does what is there now, if anything, under the lock: so a message that is too long is not
+ * touched. */
 static int try_recv_into(struct usp_end *in, uvcsp_bytes *bytes, size_t room, size_t *sizep)
 {
     struct usp_channel *channel = in->channel;
@@ -190,7 +195,8 @@ static int try_recv_into(struct usp_end *in, uvcsp_bytes *bytes, size_t room, si
     return rc;
 }
 
-int usp_pipe_recv_into(struct uvcsp_conn *conn, void *buffer, size_t room, size_t *sizep, const char *what)
+int usp_pipe_recv_into(struct uvcsp_conn *conn, void *buffer, size_t room, size_t *sizep,
+                       const char *what)
 {
     struct usp_end *in = end_of(conn, USP_READER, what);
     if (!in)
@@ -225,5 +231,6 @@ uvcsp_guard usp_pipe_guard(struct uvcsp_conn *conn)
     static char nothing;
     if (!end_of(conn, USP_READER, "ON_CONN"))
         return (uvcsp_guard){.kind = UVCSP_GUARD_READ, .on = 1};
-    return (uvcsp_guard){.kind = UVCSP_GUARD_READ, .on = 1, .subject = &conn->look, .data = &nothing};
+    return (uvcsp_guard){
+        .kind = UVCSP_GUARD_READ, .on = 1, .subject = &conn->look, .data = &nothing};
 }

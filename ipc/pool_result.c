@@ -40,7 +40,8 @@ static size_t chunk_of(const uvcsp_pool *pool, size_t n, int chunk, enum uvcsp_p
 }
 
 uvcsp_result *usp_job_new(uvcsp_pool *pool, uvcsp_task *task, const void *arguments, size_t n,
-                          size_t argument_size, size_t result_size, int chunk, enum uvcsp_pool_order order)
+                          size_t argument_size, size_t result_size, int chunk,
+                          enum uvcsp_pool_order order)
 {
     size_t arguments_bytes = times(n, argument_size), results_bytes = times(n, result_size);
     uvcsp_result *job = calloc(1, sizeof *job);
@@ -54,7 +55,8 @@ uvcsp_result *usp_job_new(uvcsp_pool *pool, uvcsp_task *task, const void *argume
     job->arguments = malloc(arguments_bytes);
     job->results = calloc(1, results_bytes);
     job->came = order == UVCSP_POOL_UNORDERED ? calloc(n + 1, sizeof *job->came) : NULL;
-    if (!job->items || !job->arguments || !job->results || (order == UVCSP_POOL_UNORDERED && !job->came)) {
+    if (!job->items || !job->arguments || !job->results ||
+        (order == UVCSP_POOL_UNORDERED && !job->came)) {
         free_job(job);
         return NULL;
     }
@@ -118,7 +120,8 @@ void usp_job_done(uvcsp_result *job, size_t first, size_t n, const void *results
     tell(job);
 }
 
-void usp_job_failed(uvcsp_result *job, size_t index, int status, int code, const char *message, size_t length)
+void usp_job_failed(uvcsp_result *job, size_t index, int status, int code, const char *message,
+                    size_t length)
 {
     if (job->items[index] != USP_ITEM_WAITS)
         return;
@@ -158,7 +161,8 @@ bool uvcsp_result_ready(uvcsp_result *result)
 
 bool uvcsp_result_successful(uvcsp_result *result)
 {
-    return check(result, "uvcsp_result_successful") && result->all.ended.set && result->n_failed == 0;
+    return check(result, "uvcsp_result_successful") && result->all.ended.set &&
+           result->n_failed == 0;
 }
 
 static bool size_is_good(const uvcsp_result *result, size_t size, const char *what)
@@ -171,7 +175,8 @@ static bool size_is_good(const uvcsp_result *result, size_t size, const char *wh
 
 int uvcsp_result_get_into(uvcsp_result *result, void *results, size_t size, double seconds)
 {
-    if (!check(result, "uvcsp_result_get") || (results && !size_is_good(result, size, "uvcsp_result_get")))
+    if (!check(result, "uvcsp_result_get") ||
+        (results && !size_is_good(result, size, "uvcsp_result_get")))
         return -EINVAL;
     int rc = uvcsp_join(&result->all, seconds);
     if (rc != UVCSP_OK)

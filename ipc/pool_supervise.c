@@ -1,8 +1,8 @@
-/* The supervisor of one worker: a light process that gives it chunks, takes its answers, and replaces it when it has
-   ended.
+/* The supervisor of one worker: a light process that gives it chunks, takes its answers, and
+   replaces it when it has ended.
 
        start      queues, worker
-       serve      give; wait for an answer, or for the bell; until the worker's queue of answers has ended
+       serve      give; wait for an answer, or for the bell; until the queue of answers has ended
        settle     what the worker has left undone: given out anew, or told to have failed
 
    Between two waits nobody else runs, so the pool's lists need no lock. */
@@ -21,139 +21,6 @@
 enum { GUARD_ANSWERS, GUARD_BELL, GUARD_PATIENCE };
 static const double kill_after = 2.0;
 
-/* ---- the chunks that lie with the worker ---- */
-
-static void append(struct usp_slot *slot, struct usp_chunk *chunk)
-{
-    chunk->next = NULL;
-    if (slot->first)
-        slot->last->next = chunk;
-    else
-        slot->first = chunk;
-    slot->last = chunk;
-    slot->n_chunks++;
-}
-
-static struct usp_chunk *unlink_chunk(struct usp_slot *slot, uint64_t seq)
-{
-    struct usp_chunk *before = NULL, *chunk = slot->first;
-    while (chunk && chunk->seq != seq) {
-        before = chunk;
-        chunk = chunk->next;
-    }
-    if (!chunk)
-        return NULL;
-    if (before)
-        before->next = chunk->next;
-    else
-        slot->first = chunk->next;
-    if (slot->last == chunk)
-        slot->last = before;
-    slot->n_chunks--;
-    return chunk;
-}
-
-/* ---- giving ---- */
-
-static int put_order(struct usp_slot *slot, struct usp_chunk *chunk)
-{
-    const uvcsp_result *job = chunk->job;
-    struct usp_pool_order head = {
-        .seq = chunk->seq = ++slot->pool->seq,
-        .task = job->task,
-        .argument_size = job->argument_size,
-        .result_size = job->result_size,
-        .first = chunk->first,
-        .n = chunk->n,
-    };
-    size_t length = chunk->n * job->argument_size;
-    char small[256], *text = small;
-    uvcsp_bytes message = {small, sizeof head + length};
-    if (message.size > sizeof small)
-        message.data = text = malloc(message.size);
-    if (!text)
-        return -ENOMEM;
-    memcpy(text, &head, sizeof head);
-    if (length > 0)
-        memcpy(text + sizeof head, job->arguments + chunk->first * job->argument_size, length);
-    slot->bytes = message.size;
-    int rc = uvcsp_queue_put_from(slot->orders, &message, 0, "pool");
-    if (text != small)
-        free(text);
-    return rc;
-}
-
-/* False: nothing more can be given now. */
-static bool give(struct usp_slot *slot, struct usp_chunk *chunk)
-{
-    uvcsp_pool *pool = slot->pool;
-    append(slot, chunk); /* before it is put: a light worker could answer at once */
-    slot->served++;
-    int rc = put_order(slot, chunk);
-    if (rc == UVCSP_OK)
-        return true;
-    unlink_chunk(slot, chunk->seq);
-    slot->served--;
-    if (rc != -ENOMEM || slot->n_chunks > 0) { /* what lies there will make room */
-        usp_pool_put_back(pool, chunk);
-        return false;
-    }
-    static const char why[] = "no room for its argument in the shared arena";
-    for (uint32_t i = 0; i < chunk->n; i++)
-        usp_job_failed(chunk->job, chunk->first + i, UVCSP_TASK_FAILED, ENOMEM, why, sizeof why - 1);
-    usp_chunk_free(pool, chunk);
-    return true;
-}
-
-static bool used_up(const struct usp_slot *slot)
-{
-    int most = slot->pool->options.maxtasksperchild;
-    return most > 0 && slot->served >= most;
-}
-
-static bool wants_more(const struct usp_slot *slot)
-{
-    const uvcsp_pool *pool = slot->pool;
-    if (slot->closed || used_up(slot))
-        return false;
-    if (slot->n_chunks == 0)
-        return true;
-    return slot->n_chunks < slot->window && slot->n_chunks < pool->n_waiting / (size_t)pool->n_slots &&
-           slot->n_chunks * slot->bytes < USP_POOL_WINDOW_BYTES;
-}
-
-/* Takes back from the worker that has most what it has not begun. */
-static struct usp_chunk *take_back(uvcsp_pool *pool)
-{
-    struct usp_slot *richest = NULL;
-    for (int i = 0; i < pool->n_slots; i++) {
-        struct usp_slot *slot = &pool->slots[i];
-        if (slot->n_chunks > 1 && slot->orders && !slot->closed &&
-            (!richest || slot->n_chunks > richest->n_chunks))
-            richest = slot;
-    }
-    uvcsp_bytes message;
-    if (!richest || uvcsp_queue_size(richest->orders) <= 0 ||
-        uvcsp_queue_get_into(richest->orders, &message, 0, "pool") != UVCSP_OK)
-        return NULL;
-    uint64_t seq = ((const struct usp_pool_order *)message.data)->seq;
-    free(message.data);
-    struct usp_chunk *chunk = unlink_chunk(richest, seq);
-    richest->served -= chunk != NULL;
-    return chunk;
-}
-
-static void feed(struct usp_slot *slot)
-{
-    while (wants_more(slot)) {
-        struct usp_chunk *chunk = usp_pool_next(slot->pool);
-        if (!chunk && slot->n_chunks == 0)
-            chunk = take_back(slot->pool);
-        if (!chunk || !give(slot, chunk))
-            return;
-    }
-}
-
 /* ---- answers ---- */
 
 static void take_failures(uvcsp_result *job, const struct usp_pool_answer *head, const char *at)
@@ -162,7 +29,8 @@ static void take_failures(uvcsp_result *job, const struct usp_pool_answer *head,
         struct usp_pool_failure failure;
         memcpy(&failure, at, sizeof failure);
         at += sizeof failure;
-        usp_job_failed(job, head->first + failure.index, UVCSP_TASK_FAILED, failure.code, at, failure.length);
+        usp_job_failed(job, head->first + failure.index, UVCSP_TASK_FAILED, failure.code, at,
+                       failure.length);
         at += failure.length;
     }
 }
@@ -191,7 +59,7 @@ static void take_answer(struct usp_slot *slot, uvcsp_bytes *message)
         slot->window = slot->window > 1 ? slot->window / 2 : 1;
     else if (slot->window < USP_POOL_WINDOW)
         slot->window *= 2;
-    usp_chunk_free(pool, unlink_chunk(slot, head->seq));
+    usp_chunk_free(pool, usp_slot_unlink(slot, head->seq));
 }
 
 /* ---- serve ---- */
@@ -209,10 +77,13 @@ static void doom(struct usp_slot *slot)
     close_orders(slot);
     while (uvcsp_queue_size(slot->orders) > 0 &&
            uvcsp_queue_get_into(slot->orders, &message, 0, "pool") == UVCSP_OK) {
-        usp_chunk_free(slot->pool, unlink_chunk(slot, ((struct usp_pool_order *)message.data)->seq));
+        usp_chunk_free(slot->pool,
+                       usp_slot_unlink(slot, ((struct usp_pool_order *)message.data)->seq));
         free(message.data);
     }
-    if (slot->first || (!slot->ready && slot->pool->options.initializer)) /* else it sees that the queue is closed */
+    if (slot->first ||
+        (!slot->ready &&
+         slot->pool->options.initializer)) /* else it sees that the queue is closed */
         uvcsp_terminate(slot->worker);
 }
 
@@ -227,14 +98,20 @@ static void serve(struct usp_slot *slot)
     for (;;) {
         if (pool->terminated && !slot->doomed)
             doom(slot);
-        feed(slot);
-        if (!slot->closed && slot->n_chunks == 0 && (over(pool) || used_up(slot)))
+        usp_slot_feed(slot);
+        if (!slot->closed && slot->n_chunks == 0 && (over(pool) || usp_slot_used_up(slot)))
             close_orders(slot);
         uvcsp_bytes message;
         char c;
         uvcsp_guard guards[] = {
-            {.kind = UVCSP_GUARD_READ, .on = true, .subject = uvcsp_queue_in(slot->answers), .data = &message},
-            {.kind = UVCSP_GUARD_READ, .on = true, .subject = uvcsp_queue_in(slot->bell), .data = &c},
+            {.kind = UVCSP_GUARD_READ,
+             .on = true,
+             .subject = uvcsp_queue_in(slot->answers),
+             .data = &message},
+            {.kind = UVCSP_GUARD_READ,
+             .on = true,
+             .subject = uvcsp_queue_in(slot->bell),
+             .data = &c},
             UVCSP_WHEN(slot->doomed, UVCSP_ON_TIMEOUT(kill_after)),
         };
         switch (uvcsp_alt(guards, 3, UVCSP_PRI)) {
@@ -283,7 +160,8 @@ static bool start(struct usp_slot *slot)
     atomic_store(slot->begun, 0);
     const char *site = slot->pool->name;
     slot->orders = uvcsp_queue_new_of(USP_POOL_WINDOW, sizeof(uvcsp_bytes), UVCSP_TYPE_BYTES, site);
-    slot->answers = uvcsp_queue_new_of(USP_POOL_WINDOW, sizeof(uvcsp_bytes), UVCSP_TYPE_BYTES, site);
+    slot->answers =
+        uvcsp_queue_new_of(USP_POOL_WINDOW, sizeof(uvcsp_bytes), UVCSP_TYPE_BYTES, site);
     if (slot->orders && slot->answers)
         slot->worker = uvcsp_spawn(usp_pool_worker(slot));
     if (slot->worker)
@@ -298,14 +176,16 @@ static void describe_end(const struct usp_slot *slot, char *text, size_t size)
 {
     int code = uvcsp_exit_code(slot->worker), pid = uvcsp_pid(slot->worker);
     if (code < 0)
-        snprintf(text, size, "its worker (pid %d) was killed by signal %d (%s)", pid, -code, strsignal(-code));
+        snprintf(text, size, "its worker (pid %d) was killed by signal %d (%s)", pid, -code,
+                 strsignal(-code));
     else
-        snprintf(text, size, "its worker (pid %d) has ended in the middle of it, with code %d", pid, code);
+        snprintf(text, size, "its worker (pid %d) has ended in the middle of it, with code %d", pid,
+                 code);
 }
 
 /* Tasks `from` up to but not including `to` of a chunk may have run. */
-static void may_have_run(uvcsp_pool *pool, const struct usp_chunk *chunk, uint32_t from, uint32_t to,
-                         const char *why)
+static void may_have_run(uvcsp_pool *pool, const struct usp_chunk *chunk, uint32_t from,
+                         uint32_t to, const char *why)
 {
     if (from >= to)
         return;
@@ -319,8 +199,9 @@ static void may_have_run(uvcsp_pool *pool, const struct usp_chunk *chunk, uint32
         usp_job_failed(chunk->job, i, UVCSP_TASK_DIED, 0, why, strlen(why));
 }
 
-/* What comes behind the task that was begun is given out anew; that one, and those before it that were not answered, only
-   if they may be run again. The one that was begun goes alone: it may be what kills. */
+/* What comes behind the task that was begun is given out anew; that one, and those before it that
+   were not answered, only if they may be run again. The one that was begun goes alone: it may be
+   what kills. */
 static void settle_chunk(struct usp_slot *slot, struct usp_chunk *chunk, const char *why)
 {
     uvcsp_pool *pool = slot->pool;
@@ -351,7 +232,7 @@ static void settle(struct usp_slot *slot)
     free_queues(slot);
     struct usp_chunk *left = NULL;
     while (slot->first) { /* the last one is put back first */
-        struct usp_chunk *chunk = unlink_chunk(slot, slot->first->seq);
+        struct usp_chunk *chunk = usp_slot_unlink(slot, slot->first->seq);
         chunk->next = left;
         left = chunk;
     }

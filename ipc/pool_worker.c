@@ -18,9 +18,9 @@ struct worker {
     const struct usp_process *process;
     void *context;
     _Atomic uint64_t *begun;
-    void *order;             /* the message that it is at */
-    char *buffer;            /* the answer: header, results */
-    char *failures;          /* what comes behind them */
+    void *order;    /* the message that it is at */
+    char *buffer;   /* the answer: header, results */
+    char *failures; /* what comes behind them */
     size_t buffer_size, failures_size, failures_room;
     uint32_t n_failed;
     char message[USP_POOL_MESSAGE];
@@ -80,14 +80,16 @@ static bool note_failure(struct worker *worker, uint32_t index, int code)
     if (!grow(&worker->failures, &worker->failures_room, size))
         return false;
     memcpy(worker->failures + worker->failures_size, &failure, sizeof failure);
-    memcpy(worker->failures + worker->failures_size + sizeof failure, worker->message, failure.length);
+    memcpy(worker->failures + worker->failures_size + sizeof failure, worker->message,
+           failure.length);
     worker->failures_size = size;
     worker->n_failed++;
     return true;
 }
 
-static bool answer(struct worker *worker, UVCSP_OUT_END(uvcsp_bytes) answers, const struct usp_pool_order *order,
-                   uint32_t first, uint32_t n, uint64_t nanoseconds)
+static bool answer(struct worker *worker, UVCSP_OUT_END(uvcsp_bytes) answers,
+                   const struct usp_pool_order *order, uint32_t first, uint32_t n,
+                   uint64_t nanoseconds)
 {
     struct usp_pool_answer head = {
         .seq = order->seq,
@@ -112,7 +114,8 @@ static bool answer(struct worker *worker, UVCSP_OUT_END(uvcsp_bytes) answers, co
 #if defined(__clang__)
 __attribute__((no_sanitize("function")))
 #endif
-static int call(struct worker *worker, const struct usp_pool_order *order, const void *argument, void *result)
+static int
+call(struct worker *worker, const struct usp_pool_order *order, const void *argument, void *result)
 {
     worker->message[0] = '\0';
     return order->task(argument, result, worker->context);
@@ -129,7 +132,8 @@ static bool carry_out(struct worker *worker, const struct usp_pool_order *order,
     uint64_t begin = uv_hrtime(), told = begin, now = begin;
     uint32_t from = 0;
     for (uint32_t i = 0; i < order->n; i++) {
-        char *result = worker->buffer + sizeof(struct usp_pool_answer) + (i - from) * order->result_size;
+        char *result =
+            worker->buffer + sizeof(struct usp_pool_answer) + (i - from) * order->result_size;
         memset(result, 0, order->result_size);
         atomic_store_explicit(worker->begun, usp_pool_begun(order->seq, order->first + i),
                               memory_order_release);
@@ -152,7 +156,8 @@ static bool carry_out(struct worker *worker, const struct usp_pool_order *order,
 
 /* ---- the process ---- */
 
-/* SIGTERM is how a pool ends a worker that is in the middle of a task: no crash, and nothing to be said of it. */
+/* SIGTERM is how a pool ends a worker that is in the middle of a task: no crash, and nothing to be
+   said of it. */
 static void leave(int signum)
 {
     (void)signum;
@@ -174,7 +179,8 @@ static struct worker *new_worker(const struct usp_slot *slot)
     return worker;
 }
 
-UVCSP_PROCESS(pool_worker, VAL(struct usp_slot *, slot), VAL(void *, orders), OUT(uvcsp_bytes, answers))
+UVCSP_PROCESS(pool_worker, VAL(struct usp_slot *, slot), VAL(void *, orders),
+              OUT(uvcsp_bytes, answers))
 {
     if (!usp_light_mode()) {
         struct sigaction action = {.sa_handler = leave};

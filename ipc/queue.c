@@ -1,43 +1,21 @@
-/* Queues.
-
-   A queue is a buffered channel that nobody owns, and an end of each side that belongs to nobody: whoever has the
-   queue's pointer reads and writes by these. They do not count. Ends that do count are made from the channel, for the
-   processes that are handed it; the last one of a side closes the queue, and so does uvcsp_queue_close(): for the
-   channel both are the same mark in `ended`.
-
-   What has been put in is `written`, what went through the buffer, and `passed`, what went past it to a consumer that
-   waited. Unfinished is what of that was not said to be done; the number is compared by its sign, since a
-   consumer may be done with an item before its producer has counted it. Whoever joins reads from `idle`, a
-   channel on which nobody ever writes: it is marked as retired when nothing is unfinished. */
+/* Queues: making, putting in and taking out. The model is in queue.h. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <uvcsp/queue.h>
 
-#include "channels/channel.h"
 #include "channels/io.h"
+#include "ipc/queue.h"
 #include "runtime/arena.h"
 #include "runtime/report.h"
 
-#define QUEUE_MAGIC 0x65756575u
-#define LARGEST (64u << 20) /* bytes of the buffer of a queue without a size */
-#define LOOK_AGAIN 1.0      /* seconds */
+#define LARGEST (64u << 20) /* bytes in a queue without a size */
 
-struct queue {
-    uint32_t magic;
-    bool unlimited;
-    bool told;                 /* that its limit was met */
-    _Atomic uint32_t done;
-    struct usp_channel *items;
-    struct usp_channel *idle;
-    struct usp_end in, out, resting; /* of nobody; the last one of `idle` */
-};
-
-static struct queue *queue_of(void *x, const char *what)
+struct usp_store *usp_store_of(void *x, const char *what)
 {
-    struct queue *queue = x;
-    if (x && usp_arena_holds(x, sizeof *queue) && queue->magic == QUEUE_MAGIC)
+    struct usp_store *queue = x;
+    if (x && usp_arena_holds(x, sizeof *queue) && queue->magic == USP_STORE_MAGIC)
         return queue;
     usp_report("%s: %s", what, x ? "this is no queue, or it was freed" : "the queue is NULL");
     return NULL;
@@ -45,7 +23,8 @@ static struct queue *queue_of(void *x, const char *what)
 
 /* ---- making and freeing ---- */
 
-static struct usp_channel *common_channel(size_t size, enum uvcsp_type type, long capacity, const char *site)
+static struct usp_channel *common_channel(size_t size, enum uvcsp_type type, long capacity,
+                                          const char *site)
 {
     struct usp_channel *channel = uvcsp_channel_new(
         size, type,
@@ -60,9 +39,9 @@ static struct usp_end nobodys(struct usp_channel *channel, enum usp_side side)
     return (struct usp_end){.magic = USP_END_MAGIC, .side = (uint8_t)side, .channel = channel};
 }
 
-static struct queue *make(long capacity, size_t size, enum uvcsp_type type, const char *site)
+static struct usp_store *make(long capacity, size_t size, enum uvcsp_type type, const char *site)
 {
-    struct queue *queue = usp_arena_alloc(sizeof *queue, USP_BLOCK_SHARED);
+    struct usp_store *queue = usp_arena_alloc(sizeof *queue, USP_BLOCK_SHARED);
     if (!queue)
         return NULL;
     memset(queue, 0, sizeof *queue);
@@ -80,7 +59,7 @@ static struct queue *make(long capacity, size_t size, enum uvcsp_type type, cons
     queue->out = nobodys(queue->items, USP_WRITER);
     queue->resting = nobodys(queue->idle, USP_READER);
     atomic_signal_fence(memory_order_seq_cst);
-    queue->magic = QUEUE_MAGIC;
+    queue->magic = USP_STORE_MAGIC;
     return queue;
 }
 
@@ -100,14 +79,16 @@ void *uvcsp_queue_new_of(long maxsize, size_t size, enum uvcsp_type type, const 
         errno = EINVAL;
         return NULL;
     }
-    struct queue *queue = make(capacity, size, type, site);
+    struct usp_store *queue = make(capacity, size, type, site);
     if (!queue) {
-        usp_report("%s: no room in the shared arena for a queue of %ld items (UVCSP_ARENA sets its size)", site,
-                   capacity);
+        usp_report(
+            "%s: no room in the shared arena for a queue of %ld items (UVCSP_ARENA sets its size)",
+            site, capacity);
         errno = ENOMEM;
         return NULL;
     }
     queue->unlimited = maxsize == 0;
+    queue->items->enough = maxsize == 0 && type != UVCSP_TYPE_PLAIN ? LARGEST : 0;
     return queue;
 }
 
@@ -117,7 +98,7 @@ uvcsp_queue *uvcsp_queue_new(long maxsize)
 }
 
 /* Marks a channel as ended for both sides, and tells who waits. */
-static void end_channel(struct usp_channel *channel)
+void usp_store_end(struct usp_channel *channel)
 {
     usp_lock(channel);
     channel->ended |= USP_NO_WRITERS;
@@ -130,21 +111,21 @@ static void end_channel(struct usp_channel *channel)
 int uvcsp_queue_close(void *x)
 {
     USP_ENTER();
-    struct queue *queue = queue_of(x, "uvcsp_queue_close");
+    struct usp_store *queue = usp_store_of(x, "uvcsp_queue_close");
     if (!queue)
         return -EINVAL;
-    end_channel(queue->items);
+    usp_store_end(queue->items);
     return 0;
 }
 
 void uvcsp_queue_free(void *x)
 {
     USP_ENTER();
-    struct queue *queue = x ? queue_of(x, "uvcsp_queue_free") : NULL;
+    struct usp_store *queue = x ? usp_store_of(x, "uvcsp_queue_free") : NULL;
     if (!queue)
         return;
-    end_channel(queue->items);
-    end_channel(queue->idle);
+    usp_store_end(queue->items);
+    usp_store_end(queue->idle);
     queue->magic = USP_GONE_MAGIC;
     queue->in.magic = queue->out.magic = queue->resting.magic = USP_GONE_MAGIC;
     usp_channel_disown(queue->items);
@@ -155,17 +136,18 @@ void uvcsp_queue_free(void *x)
 /* ---- putting and getting ---- */
 
 /* A queue without a size meets its limit all the same; not without a word. */
-static void look_at_limit(struct queue *queue)
+static void look_at_limit(struct usp_store *queue)
 {
     const struct usp_channel *channel = queue->items;
-    if (!queue->unlimited || queue->told || usp_buffered(channel) < channel->capacity)
+    if (!queue->unlimited || queue->told || !usp_is_full(channel))
         return;
     queue->told = true;
-    usp_report("queue '%s': %u items wait in it and nobody takes them out; whoever puts one in waits from now on",
-               channel->name, channel->capacity);
+    usp_report("queue '%s' has no size and meets its limit with %u items: who puts one in waits "
+               "until some are taken out",
+               channel->name, usp_buffered(channel));
 }
 
-static int transact(struct usp_end *end, void *value, double timeout, const char *site)
+int usp_store_transact(struct usp_end *end, void *value, double timeout, const char *site)
 {
     int none = timeout == 0 ? UVCSP_WOULD_BLOCK : UVCSP_TIMEOUT;
     int rc = usp_transact(end, value, timeout, none, site);
@@ -174,7 +156,7 @@ static int transact(struct usp_end *end, void *value, double timeout, const char
     return rc;
 }
 
-static bool timeout_is_good(double timeout, const char *site)
+bool usp_timeout_is_good(double timeout, const char *site)
 {
     if (timeout == timeout)
         return true;
@@ -185,28 +167,28 @@ static bool timeout_is_good(double timeout, const char *site)
 int uvcsp_queue_put_from(void *x, const void *value, double timeout, const char *site)
 {
     USP_ENTER();
-    struct queue *queue = queue_of(x, site);
-    if (!queue || !timeout_is_good(timeout, site))
+    struct usp_store *queue = usp_store_of(x, site);
+    if (!queue || !usp_timeout_is_good(timeout, site))
         return -EINVAL;
     if (!value) {
         usp_report("%s: the place of the value is NULL", site);
         return -EINVAL;
     }
     look_at_limit(queue);
-    return transact(&queue->out, (void *)(uintptr_t)value, timeout, site);
+    return usp_store_transact(&queue->out, (void *)(uintptr_t)value, timeout, site);
 }
 
 int uvcsp_queue_get_into(void *x, void *value, double timeout, const char *site)
 {
     USP_ENTER();
-    struct queue *queue = queue_of(x, site);
-    if (!queue || !timeout_is_good(timeout, site))
+    struct usp_store *queue = usp_store_of(x, site);
+    if (!queue || !usp_timeout_is_good(timeout, site))
         return -EINVAL;
     if (!value) {
         usp_report("%s: the place of the value is NULL", site);
         return -EINVAL;
     }
-    return transact(&queue->in, value, timeout, site);
+    return usp_store_transact(&queue->in, value, timeout, site);
 }
 
 int uvcsp_queue_put(uvcsp_queue *queue, json_t *value, double timeout)
@@ -236,7 +218,7 @@ int uvcsp_queue_get(uvcsp_queue *queue, json_t **valuep, double timeout)
 int uvcsp_queue_size(void *x)
 {
     USP_ENTER();
-    struct queue *queue = queue_of(x, "uvcsp_queue_size");
+    struct usp_store *queue = usp_store_of(x, "uvcsp_queue_size");
     return queue ? uvcsp_channel_size(queue->items) : -EINVAL;
 }
 
@@ -248,107 +230,35 @@ int uvcsp_queue_empty(void *x)
 
 int uvcsp_queue_full(void *x)
 {
-    int size = uvcsp_queue_size(x);
-    return size < 0 ? size : (uint32_t)size >= ((struct queue *)x)->items->capacity;
+    USP_ENTER();
+    struct usp_store *queue = usp_store_of(x, "uvcsp_queue_full");
+    if (!queue)
+        return -EINVAL;
+    usp_lock(queue->items);
+    bool full = usp_is_full(queue->items);
+    usp_unlock(queue->items);
+    return full;
 }
 
 void *uvcsp_queue_channel(void *x)
 {
     USP_ENTER();
-    struct queue *queue = queue_of(x, "QUEUE_CHAN");
+    struct usp_store *queue = usp_store_of(x, "QUEUE_CHAN");
     return queue ? queue->items : NULL;
 }
 
 void *uvcsp_queue_in(void *x)
 {
     USP_ENTER();
-    struct queue *queue = queue_of(x, "QGET, ON_GET");
+    struct usp_store *queue = usp_store_of(x, "QGET, ON_GET");
     return queue ? &queue->in : NULL;
 }
 
 void *uvcsp_queue_out(void *x)
 {
     USP_ENTER();
-    struct queue *queue = queue_of(x, "QPUT, ON_PUT");
+    struct usp_store *queue = usp_store_of(x, "QPUT, ON_PUT");
     if (queue)
         look_at_limit(queue);
     return queue ? &queue->out : NULL;
-}
-
-/* ---- unfinished items ---- */
-
-static bool unfinished(struct queue *queue)
-{
-    struct usp_channel *items = queue->items;
-    usp_lock(items);
-    int32_t n = (int32_t)(items->written + items->passed - queue->done);
-    usp_unlock(items);
-    return n > 0;
-}
-
-/* Counts one more as done, if that many were taken out. */
-static bool count_done(struct queue *queue)
-{
-    struct usp_channel *items = queue->items;
-    usp_lock(items);
-    bool good = (int32_t)(items->read + items->passing - queue->done) > 0;
-    queue->done += good;
-    usp_unlock(items);
-    return good;
-}
-
-int uvcsp_queue_task_done(void *x)
-{
-    USP_ENTER();
-    struct queue *queue = queue_of(x, "uvcsp_queue_task_done");
-    if (!queue)
-        return -EINVAL;
-    if (!count_done(queue)) {
-        usp_report("uvcsp_queue_task_done: called once more often than items were taken out of queue '%s'",
-                   queue->items->name);
-        return -ERANGE;
-    }
-    if (!unfinished(queue))
-        end_channel(queue->idle);
-    return 0;
-}
-
-/* The mark on `idle` may be an old one: it goes before the items are counted, so that whoever finishes the last of
-   them sets it again. */
-static bool has_to_wait(struct queue *queue)
-{
-    usp_lock(queue->idle);
-    queue->idle->ended = 0;
-    usp_unlock(queue->idle);
-    return unfinished(queue);
-}
-
-/* A worker that dies between its last item and the mark wakes nobody. So where there are other workers, whoever
-   waits looks again from time to time. */
-static double until(double deadline)
-{
-    bool others = atomic_load(&usp_shared->n_running) > 0;
-    if (deadline < 0)
-        return others ? LOOK_AGAIN : -1;
-    double left = deadline - (double)uv_hrtime() * 1e-9;
-    return left <= 0 ? 0 : others && left > LOOK_AGAIN ? LOOK_AGAIN : left;
-}
-
-int uvcsp_queue_join(void *x, double timeout)
-{
-    USP_ENTER();
-    struct queue *queue = queue_of(x, "uvcsp_queue_join");
-    if (!queue || !timeout_is_good(timeout, "uvcsp_queue_join"))
-        return -EINVAL;
-    double deadline = timeout < 0 ? -1 : (double)uv_hrtime() * 1e-9 + timeout;
-    while (has_to_wait(queue)) {
-        double seconds = until(deadline);
-        if (seconds == 0)
-            return timeout == 0 ? UVCSP_WOULD_BLOCK : UVCSP_TIMEOUT;
-        char nothing;
-        (void)transact(&queue->resting, &nothing, seconds, "uvcsp_queue_join");
-        if (queue->magic != QUEUE_MAGIC)
-            return UVCSP_RETIRED;
-    }
-    return UVCSP_OK;
 }

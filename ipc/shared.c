@@ -20,7 +20,8 @@ static inline struct usp_block *block_at(const void *shared)
 
 static int complain(const char *what, const void *shared)
 {
-    usp_report("%s: %s", what, shared ? "this is no shared block, or it was freed" : "the block is NULL");
+    usp_report("%s: %s", what,
+               shared ? "this is no shared block, or it was freed" : "the block is NULL");
     return -EINVAL;
 }
 
@@ -55,7 +56,8 @@ void *uvcsp_shared_new(size_t count, size_t size, bool raw, const char *site)
                      __builtin_add_overflow(bytes, USP_BLOCK_ROOM, &bytes);
     struct usp_block *block = too_large ? NULL : usp_arena_alloc(bytes, USP_BLOCK_SHARED);
     if (!block) {
-        usp_report("%s: no room in the shared arena for %zu elements of %zu bytes (UVCSP_ARENA sets its size)",
+        usp_report("%s: no room in the shared arena for %zu elements of %zu bytes (UVCSP_ARENA "
+                   "sets its size)",
                    where, count, size);
         errno = ENOMEM;
         return NULL;

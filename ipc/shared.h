@@ -17,7 +17,8 @@ struct usp_block {
 #define USP_BLOCK_ROOM 64
 _Static_assert(sizeof(struct usp_block) <= USP_BLOCK_ROOM, "the header of a block has grown");
 
-/* A block of a dead worker, found in the arena: tells who waits for it, and frees it. Leaves other things alone. */
+/* A block of a dead worker, found in the arena: tells who waits for it, and frees it. Leaves other
+ * things alone. */
 void usp_shared_bury(void *block);
 
 /* ---- shared_named.c ---- */
@@ -32,7 +33,8 @@ int usp_named_unlock(struct usp_named *named);
 bool usp_named_after_death(const struct usp_named *named);
 /* A process of this worker has ended: releases what it held. */
 void usp_named_gone(const struct usp_task *task);
-/* Main has ended before those that it has started: what it has opened stays mapped, and can be opened anew. */
+/* Main has ended before those that it has started: what it has opened stays mapped, and can be
+ * opened anew. */
 void usp_named_left(void);
 
 #endif

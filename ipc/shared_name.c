@@ -77,12 +77,13 @@ int usp_name_user(const char *prefix, int fd)
 
 /* ---- the memory ---- */
 
-/* Is it what usp_name_make() makes, of the same user? Then it can neither shrink nor be a file of another sort. */
+/* Is it what usp_name_make() makes, of the same user? Then it can neither shrink nor be a file of
+ * another sort. */
 static bool is_ours(int fd, const struct stat *st)
 {
     int seals = fcntl(fd, F_GET_SEALS), needed = F_SEAL_SHRINK | F_SEAL_GROW;
-    return S_ISREG(st->st_mode) && st->st_uid == geteuid() && st->st_size >= USP_HEAD && seals >= 0 &&
-           (seals & needed) == needed;
+    return S_ISREG(st->st_mode) && st->st_uid == geteuid() && st->st_size >= USP_HEAD &&
+           seals >= 0 && (seals & needed) == needed;
 }
 
 struct usp_head *usp_name_map(int fd, const char *name)
@@ -92,10 +93,12 @@ struct usp_head *usp_name_map(int fd, const char *name)
         errno = EACCES;
         return NULL;
     }
-    struct usp_head *head = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    struct usp_head *head =
+        mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (head == MAP_FAILED)
         return NULL;
-    if (head->magic == MAGIC && strcmp(head->name, name) == 0 && head->size + USP_HEAD == (uint64_t)st.st_size)
+    if (head->magic == MAGIC && strcmp(head->name, name) == 0 &&
+        head->size + USP_HEAD == (uint64_t)st.st_size)
         return head;
     munmap(head, (size_t)st.st_size);
     errno = EACCES;
@@ -118,7 +121,8 @@ static int open_of(int pid, int fd)
     return errno == ENOENT || errno == ESRCH ? -EAGAIN : -EACCES;
 }
 
-/* That of any user of this name. -ENOENT: there is none. -EACCES: there is one that cannot be reached. */
+/* That of any user of this name. -ENOENT: there is none. -EACCES: there is one that cannot be
+ * reached. */
 static int find(const char *prefix)
 {
     FILE *list = fopen("/proc/net/unix", "re");
@@ -130,7 +134,8 @@ static int find(const char *prefix)
     while (found < 0 && fgets(line, sizeof line, list)) {
         const char *at = strchr(line, '@');
         int pid, fd;
-        if (at && strncmp(at + 1, prefix, length) == 0 && sscanf(at + 1 + length, "%d/%d", &pid, &fd) == 2)
+        if (at && strncmp(at + 1, prefix, length) == 0 &&
+            sscanf(at + 1 + length, "%d/%d", &pid, &fd) == 2)
             found = open_of(pid, fd);
     }
     fclose(list);

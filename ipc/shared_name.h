@@ -14,7 +14,8 @@ struct usp_head {
     uint64_t magic; /* set last */
     uint64_t size;  /* of the program's bytes */
     char name[USP_LONGEST_NAME + 1];
-    bool after_death; /* the lock was not released by its last holder, or is held by one who was told so */
+    bool after_death; /* the lock was not released by its last holder, or is held by one who was
+                         told so */
     pthread_mutex_t mutex;
 };
 _Static_assert(sizeof(struct usp_head) <= USP_HEAD, "the head of a block has grown");
@@ -23,14 +24,15 @@ _Static_assert(sizeof(struct usp_head) <= USP_HEAD, "the head of a block has gro
 /* What all names of a block begin with. False: `name` is none. */
 bool usp_name_prefix(const char *name, char prefix[USP_PREFIX_SIZE]);
 
-/* Waits until nobody else is opening the block. A descriptor, to be closed when it has been opened; -EBUSY, -errno. */
+/* Waits until nobody else is opening the block. A descriptor, to be closed when it has been opened;
+ * -EBUSY, -errno. */
 int usp_name_lock(const char *prefix);
-/* Says that this process uses the block and has it as descriptor `fd`, for as long as the descriptor that
-   is returned is open. -errno. */
+/* Says that this process uses the block and has it as descriptor `fd`, for as long as the
+   descriptor that is returned is open. -errno. */
 int usp_name_user(const char *prefix, int fd);
 
-/* Both of these with the name locked; a descriptor, or -errno. The memfd of any user: -ENOENT, there is none; -EACCES, there is one
-   that cannot be reached. A new one. */
+/* Both of these with the name locked; a descriptor, or -errno. The memfd of any user: -ENOENT,
+   there is none; -EACCES, there is one that cannot be reached. A new one. */
 int usp_name_find(const char *prefix);
 int usp_name_make(const char *name, size_t size);
 

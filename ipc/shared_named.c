@@ -1,20 +1,22 @@
 /* Shared blocks with a name, for unrelated programs.
 
-   The memory is a memfd, which has no file and goes with the last who has it open or mapped. Its name is a matter of the
-   abstract socket namespace, where the kernel takes a name away when the process that has it ends, however that is:
+   The memory is a memfd, which has no file and goes with the last who has it open or mapped. Its
+   name is a matter of the abstract socket namespace, where the kernel takes a name away when the
+   process that has it ends, however that is:
 
        @uvcsp-shared/UID/NAME/lock       who has it bound is opening the block
        @uvcsp-shared/UID/NAME/PID/FD     process PID uses it, and has the memfd as descriptor FD
 
-   Who opens a block binds the lock, looks through the list of all names (/proc/net/unix) for a user, opens the memfd
-   of that one (/proc/PID/fd/FD; the kernel lets only the same user do that), or else makes one, and
-   then binds a name of its own. No user has to do anything for another, and none can leave anything behind.
+   Who opens a block binds the lock, looks through the list of all names (/proc/net/unix) for a
+   user, opens the memfd of that one (/proc/PID/fd/FD; the kernel lets only the same user do that),
+   or else makes one, and then binds a name of its own. No user has to do anything for another, and
+   none can leave anything behind.
 
-   The two descriptors belong to handles on the loop, which closes them when it ends, and whose descriptors a
-   new worker closes: only the process that has opened the block is one of its users.
+   The two descriptors belong to handles on the loop, which closes them when it ends, and whose
+   descriptors a new worker closes: only the process that has opened the block is one of its users.
 
-   The lock in the block is a robust mutex of pthread's. Its owner is a thread, so which of the light processes of this
-   worker has it, and how often, is noted here. */
+   The lock in the block is a robust mutex of pthread's. Its owner is a thread, so which of the
+   light processes of this worker has it, and how often, is noted here. */
 #include <uvcsp/shared.h>
 
 #include <errno.h>
@@ -50,14 +52,16 @@ struct usp_named {
     struct usp_head *head;
     char *shared;
     size_t size;
-    unsigned worker;                /* who has opened it, here; a worker inherits its parent's */
+    unsigned worker; /* who has opened it, here; a worker inherits its parent's */
     struct descriptor *memory, *user;
-    struct usp_task *holder;        /* of the mutex ... */
-    unsigned holder_worker;         /* ... if this is the running worker, and not its parent */
+    struct usp_task *holder; /* of the mutex ... */
+    unsigned holder_worker;  /* ... if this is the running worker, and not its parent */
     uint32_t depth;
 };
 static struct usp_named *all;
-#define NOBODYS USP_NOBODY /* `worker` of a block of an earlier main, whose memory stays while others may use it */
+#define NOBODYS                                                                                    \
+    USP_NOBODY /* `worker` of a block of an earlier main, whose memory stays while others may use  \
+                  it */
 
 /* ---- the descriptors ---- */
 
@@ -173,7 +177,8 @@ static int attach(struct usp_named *named, const char *name, const char *prefix,
 static struct usp_named *opened_before(const char *name)
 {
     for (struct usp_named *named = all; named; named = named->next)
-        if (named->head && named->worker == usp_worker_index() && strcmp(named->head->name, name) == 0)
+        if (named->head && named->worker == usp_worker_index() &&
+            strcmp(named->head->name, name) == 0)
             return named;
     return NULL;
 }

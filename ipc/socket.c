@@ -4,13 +4,15 @@
        length   4 bytes, most significant first
        payload
 
-   A frame is read bit by bit, as it comes, and stays in the record until it is whole and somebody takes it. Its
-   length is held against the limit first, and memory is taken as the payload comes. What is no frame breaks the
-   connection for good, since nobody knows where the next one would begin.
+   A frame is read bit by bit, as it comes, and stays in the record until it is whole and somebody
+   takes it. Its length is held against the limit first, and memory is taken as the payload comes.
+   What is no frame breaks the connection for good, since nobody knows where the next one would
+   begin.
 
-   The record is private memory of the worker whose descriptor it is. A connection that is handed to another process takes the
-   record over; if that process is in another worker, the record and the descriptor are there by the fork, and this
-   worker closes its own as soon as the arguments of the process go. */
+   The record is private memory of the worker whose descriptor it is. A connection that is handed to
+   another process takes the record over; if that process is in another worker, the record and the
+   descriptor are there by the fork, and this worker closes its own as soon as the arguments of the
+   process go. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -29,15 +31,16 @@ struct usp_socket {
     struct usp_socket *next, *prev;
     struct uvcsp_conn *conn;
     unsigned worker;
-    unsigned long holder; /* serial of the process that got it; the arguments of another one say whose it is */
+    unsigned long holder; /* serial of the process that got it; the arguments of another one say
+                             whose it is */
     bool argument;
     bool sending, receiving;
     int fd;
-    int broken;           /* UVCSP_RETIRED at the end of file, or what was wrong */
+    int broken; /* UVCSP_RETIRED at the end of file, or what was wrong */
     uint32_t limit;
     unsigned char header[HEADER];
     uint32_t length;
-    size_t have;          /* bytes of header and payload */
+    size_t have; /* bytes of header and payload */
     char *data;
     size_t room;
 };

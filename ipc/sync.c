@@ -1,4 +1,4 @@
-/* Leases, objects, and what is done when their users die. See sync.h. */
+/* Objects, and what is done when their users die. See sync.h. */
 #include "ipc/sync.h"
 
 #include <errno.h>
@@ -14,96 +14,14 @@
 
 enum { INDEX_CHANNEL, INDEX_TIMER };
 
-/* ---- leases ---- */
-
-struct usp_lease *usp_last_lease;
-
-static void let_go(void *block, unsigned owner, void *arg);
-
-static bool others_live(void)
-{
-    return usp_sched.n_live > 0 || usp_worker_children() > 0;
-}
-
-/* The process has ended, and what the program deferred has run. */
-static void ended(void *arg)
-{
-    struct usp_lease *lease = arg;
-    struct usp_task *task = lease->process->task;
-    if (lease->holds > 0) {
-        struct usp_gone gone = {task, 0};
-        usp_arena_each(USP_BLOCK_SHARED, let_go, &gone);
-        usp_named_gone(task);
-    }
-    /* main ends before those that it has started: what it made goes with the arena */
-    bool keep = task->flags & USP_TASK_MAIN && others_live();
-    if (keep)
-        usp_named_left();
-    while (lease->made) {
-        struct usp_made *made = lease->made;
-        usp_made_unlink(made);
-        if (!keep)
-            made->free(made);
-    }
-    if (usp_last_lease == lease)
-        usp_last_lease = NULL;
-    free(lease);
-}
-
-struct usp_lease *usp_lease_slowly(void)
-{
-    struct usp_process *process = usp_process_current();
-    if (!process)
-        return NULL;
-    struct usp_deferred **at = &process->deferred;
-    for (; *at; at = &(*at)->next)
-        if ((*at)->fn == ended)
-            return usp_last_lease = (*at)->arg;
-    struct usp_lease *lease = calloc(1, sizeof *lease);
-    struct usp_deferred *deferred = malloc(sizeof *deferred);
-    if (!lease || !deferred) {
-        free(lease);
-        free(deferred);
-        return NULL;
-    }
-    lease->process = process;
-    lease->serial = process->serial;
-    *deferred = (struct usp_deferred){NULL, ended, lease};
-    *at = deferred;
-    return usp_last_lease = lease;
-}
-
-void usp_made_link(struct usp_made *made, void (*free)(struct usp_made *))
-{
-    struct usp_lease *lease = usp_lease();
-    made->free = free;
-    made->at = NULL;
-    if (!lease)
-        return;
-    made->next = lease->made;
-    made->at = &lease->made;
-    if (made->next)
-        made->next->at = &made->next;
-    lease->made = made;
-}
-
-void usp_made_unlink(struct usp_made *made)
-{
-    if (!made->at)
-        return;
-    *made->at = made->next;
-    if (made->next)
-        made->next->at = made->at;
-    made->at = NULL;
-}
-
 /* ---- objects ---- */
 
 struct usp_task *usp_sync_self(const char *what)
 {
     struct usp_task *task = usp_current()->task;
     if (!task)
-        usp_fatal("%s: a callback of the loop is no process: it can neither hold a lock nor wait", what);
+        usp_fatal("%s: a callback of the loop is no process: it can neither hold a lock nor wait",
+                  what);
     return task;
 }
 
@@ -114,7 +32,8 @@ struct usp_sync *usp_sync_of(void *x, unsigned kinds, const char *what)
     if (x && (uintptr_t)x % 16 == 0 && usp_arena_holds(x, sizeof *sync) &&
         sync->magic == USP_SYNC_MAGIC && USP_KIND(sync->kind) & kinds)
         return sync;
-    usp_report("%s: %s", what, x ? "this is no object of that kind, or it was freed" : "it is NULL");
+    usp_report("%s: %s", what,
+               x ? "this is no object of that kind, or it was freed" : "it is NULL");
     return NULL;
 }
 
@@ -132,9 +51,9 @@ struct usp_sync *usp_sync_new(enum usp_sync_kind kind, uint32_t capacity, uint32
         usp_arena_alloc(sizeof *sync + n_names * sizeof sync->names[0], USP_BLOCK_SHARED);
     char name[160];
     snprintf(name, sizeof name, "%s of %s", what, site ? site : "?");
-    void *channel =
-        uvcsp_channel_new(sizeof(struct usp_task *), UVCSP_TYPE_PLAIN,
-                          (uvcsp_channel_options){.capacity = (int)capacity, .name = name, .site_ = site});
+    void *channel = uvcsp_channel_new(
+        sizeof(struct usp_task *), UVCSP_TYPE_PLAIN,
+        (uvcsp_channel_options){.capacity = (int)capacity, .name = name, .site_ = site});
     if (!sync || !channel) {
         if (channel) /* who made the channel has said so otherwise */
             usp_report("%s: no room in the shared arena for a %s", site ? site : "?", what);
@@ -200,7 +119,8 @@ void usp_sync_free(void *x, unsigned kinds, const char *what)
 
 /* ---- waiting ---- */
 
-int usp_sync_park(struct usp_sync *sync, double seconds, const char *site, void (*between)(void *), void *arg)
+int usp_sync_park(struct usp_sync *sync, double seconds, const char *site, void (*between)(void *),
+                  void *arg)
 {
     struct usp_channel *channel = sync->channel;
     struct usp_task *self = usp_current()->task;
@@ -239,12 +159,11 @@ int usp_sync_park(struct usp_sync *sync, double seconds, const char *site, void 
 /* ---- death ---- */
 
 static void (*const gone_by_kind[])(struct usp_sync *, const struct usp_gone *) = {
-    [USP_LOCK] = usp_lock_gone,         [USP_RLOCK] = usp_lock_gone,
-    [USP_SEMAPHORE] = usp_semaphore_gone, [USP_EVENT] = usp_event_gone,
-    [USP_CONDITION] = NULL,             [USP_BARRIER] = usp_barrier_gone,
+    [USP_LOCK] = usp_lock_gone,   [USP_RLOCK] = usp_lock_gone, [USP_SEMAPHORE] = usp_semaphore_gone,
+    [USP_EVENT] = usp_event_gone, [USP_CONDITION] = NULL,      [USP_BARRIER] = usp_barrier_gone,
 };
 
-static void let_go(void *block, unsigned owner, void *arg)
+void usp_sync_let_go(void *block, unsigned owner, void *arg)
 {
     (void)owner;
     struct usp_sync *sync = block;
@@ -267,8 +186,7 @@ static bool others_have_seen(uint32_t death)
     uint32_t n = atomic_load(&usp_shared->n_records);
     for (unsigned i = 0; i < n; i++) {
         struct usp_worker *worker = usp_worker_of(i);
-        if (i != usp_worker_index() &&
-            atomic_load(&worker->state) == USP_WORKER_RUNNING &&
+        if (i != usp_worker_index() && atomic_load(&worker->state) == USP_WORKER_RUNNING &&
             (int32_t)(atomic_load(&worker->deaths_seen) - death) < 0)
             return false;
     }
@@ -324,7 +242,7 @@ static void died(unsigned dead, const char *how)
 {
     channels_died(dead, how);
     struct usp_gone gone = {NULL, dead};
-    usp_arena_each(USP_BLOCK_SHARED, let_go, &gone);
+    usp_arena_each(USP_BLOCK_SHARED, usp_sync_let_go, &gone);
     usp_arena_each(USP_BLOCK_SHARED, bury, &gone);
     usp_free_what_can_be();
 }

@@ -1,9 +1,10 @@
-/* Barriers. Those who have arrived stand in the queue of the readers, but for the last of a round, who runs the action
-   and releases the others: first it claims them all, then it counts the round, then it wakes them. If one of them has given up
-   meanwhile, the round is broken. So a process that is woken because the last one died can tell by the count of rounds
-   which it was.
+/* Barriers. Those who have arrived stand in the queue of the readers, but for the last of a round,
+   who runs the action and releases the others: first it claims them all, then it counts the round,
+   then it wakes them. If one of them has given up meanwhile, the round is broken. So a process that
+   is woken because the last one died can tell by the count of rounds which it was.
 
-   The barrier knows who has waited at it and has not ended since, and is broken when the worker of one of them dies. */
+   The barrier knows who has waited at it and has not ended since, and is broken when the worker of
+   one of them dies. */
 #include <uvcsp/sync.h>
 
 #include <errno.h>
@@ -13,7 +14,9 @@
 #include "runtime/report.h"
 
 #define KIND USP_KIND(USP_BARRIER)
-#define MORE_NAMES 14 /* who takes part may change; of more than that, and twice the parties, the first is forgotten */
+#define MORE_NAMES                                                                                 \
+    14 /* who takes part may change; of more than that, and twice the parties, the first is        \
+          forgotten */
 
 uvcsp_barrier *uvcsp_barrier_new_at(int parties, int (*action)(void *), void *arg, const char *site)
 {
@@ -61,7 +64,8 @@ static void break_it(struct usp_sync *sync)
     usp_wake_side(sync->channel, USP_READER, UVCSP_BROKEN);
 }
 
-/* Lets the first of the queue, who have waited for this round, go on. The claimed are linked by their offers. */
+/* Lets the first of the queue, who have waited for this round, go on. The claimed are linked by
+ * their offers. */
 static int release_round(struct usp_sync *sync)
 {
     struct usp_offer *claimed = NULL, *offer;

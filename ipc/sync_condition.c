@@ -1,5 +1,6 @@
-/* Conditions. Who waits stands in the queue of the readers before it releases the lock, so no notice is missed; and a
-   notice goes to those who stand there, so nobody who comes later can take it. */
+/* Conditions. Who waits stands in the queue of the readers before it releases the lock, so no
+   notice is missed; and a notice goes to those who stand there, so nobody who comes later can take
+   it. */
 #include <uvcsp/sync.h>
 
 #include <errno.h>
@@ -97,7 +98,8 @@ int uvcsp_condition_wait(uvcsp_condition *condition, double seconds)
     return sync ? wait(sync, seconds) : rc;
 }
 
-int uvcsp_condition_wait_for(uvcsp_condition *condition, bool (*holds)(void *), void *arg, double seconds)
+int uvcsp_condition_wait_for(uvcsp_condition *condition, bool (*holds)(void *), void *arg,
+                             double seconds)
 {
     int rc;
     struct usp_sync *sync = with_lock(condition, "uvcsp_condition_wait_for", &rc);

@@ -1,5 +1,5 @@
-/* Events: a channel with one message while the event is set. Who waits reads by an end that looks: it is woken by
-   the message and leaves it where it is. */
+/* Events: a channel with one message while the event is set. Who waits reads by an end that looks:
+   it is woken by the message and leaves it where it is. */
 #include <uvcsp/sync.h>
 
 #include <errno.h>
@@ -73,7 +73,9 @@ uvcsp_guard uvcsp_on_event(uvcsp_event *event)
 {
     static void *nothing;
     struct usp_sync *sync = usp_sync_of(event, KIND, "ON_EVENT");
-    return (uvcsp_guard){.kind = UVCSP_GUARD_READ, .on = true, .subject = sync ? &sync->end : NULL,
+    return (uvcsp_guard){.kind = UVCSP_GUARD_READ,
+                         .on = true,
+                         .subject = sync ? &sync->end : NULL,
                          .data = &nothing};
 }
 

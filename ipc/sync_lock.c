@@ -1,11 +1,13 @@
 /* Locks: a channel of capacity 1 with the name of the holder in it.
 
-   Who releases a lock for which others wait wakes the first of them and leaves the lock free: it may be taken again
-   before that one runs, which is what keeps a lock that is in much demand from being handed from sleeper to sleeper. Every
-   few times, and to a choice (which may take another guard when it looks again, and then the wake-up would be
-   lost), it is handed over instead: the name of the next holder replaces that of the last.
+   Who releases a lock for which others wait wakes the first of them and leaves the lock free: it
+   may be taken again before that one runs, which is what keeps a lock that is in much demand from
+   being handed from sleeper to sleeper. Every few times, and to a choice (which may take another
+   guard when it looks again, and then the wake-up would be lost), it is handed over instead: the
+   name of the next holder replaces that of the last.
 
-   Who finds the lock taken by another worker that is awake looks a while before it waits: sections are short. */
+   Who finds the lock taken by another worker that is awake looks a while before it waits: sections
+   are short. */
 #include <uvcsp/sync.h>
 
 #include <errno.h>
@@ -15,16 +17,18 @@
 #include "runtime/report.h"
 
 #define LOCKS (USP_KIND(USP_LOCK) | USP_KIND(USP_RLOCK))
-#define SPIN_TICKS 6000   /* some microseconds */
-#define HAND_OVER 8       /* every so many wake-ups */
+#define SPIN_TICKS 6000 /* some microseconds */
+#define HAND_OVER 8     /* every so many wake-ups */
 
 static inline bool is_free(const struct usp_channel *channel)
 {
-    return *(const volatile uint32_t *)&channel->written == *(const volatile uint32_t *)&channel->read;
+    return *(const volatile uint32_t *)&channel->written ==
+           *(const volatile uint32_t *)&channel->read;
 }
 
-/* The name in the buffer is a task's of this worker's own only if it is held by it: only it puts and drops its name.
-   The counters are read first; whoever put a message in wrote its name before. */
+/* The name in the buffer is a task's of this worker's own only if it is held by it: only it puts
+   and drops its name. The counters are read first; whoever put a message in wrote its name before.
+ */
 static inline bool is_mine(const struct usp_sync *sync, const struct usp_task *self)
 {
     if (is_free(sync->channel))
@@ -85,12 +89,14 @@ static inline int acquired(struct usp_sync *sync, struct usp_lease *lease)
     return __builtin_expect(sync->after_death, 0) ? UVCSP_OWNER_DIED : UVCSP_OK;
 }
 
-__attribute__((noinline)) static int acquire_slowly(struct usp_sync *sync, double seconds, const char *site,
-                                                    struct usp_task *self, struct usp_lease *lease)
+__attribute__((noinline)) static int acquire_slowly(struct usp_sync *sync, double seconds,
+                                                    const char *site, struct usp_task *self,
+                                                    struct usp_lease *lease)
 {
     if (seconds != 0 && take_awake(sync->channel, self))
         return acquired(sync, lease);
-    struct usp_task *name = self; /* not in the arena: by that usp_lock_release knows that it is no choice */
+    struct usp_task *name =
+        self; /* not in the arena: by that usp_lock_release knows that it is no choice */
     int rc = usp_transact(&sync->end, &name, seconds, UVCSP_TIMEOUT, site);
     if (rc == USP_KILLED)
         usp_end_process(rc, NULL);
@@ -165,7 +171,8 @@ int usp_lock_release(struct usp_sync *sync, const char *what)
         lease->holds--;
     usp_lock(channel);
     USP_FAILPOINT("lock-to-release");
-    if (__builtin_expect(!channel->waiting[USP_WRITER].head && channel->written != channel->read, 1)) {
+    if (__builtin_expect(!channel->waiting[USP_WRITER].head && channel->written != channel->read,
+                         1)) {
         sync->after_death = false;
         usp_name_drop(channel);
         usp_unlock(channel);
@@ -229,7 +236,9 @@ uvcsp_guard usp_guard_of_name(void *x, unsigned kind, const char *what)
     if (!sync || !lease)
         return (uvcsp_guard){.kind = UVCSP_GUARD_WRITE, .on = true};
     lease->holds |= USP_MAY_HOLD;
-    return (uvcsp_guard){.kind = UVCSP_GUARD_WRITE, .on = true, .subject = &sync->end,
+    return (uvcsp_guard){.kind = UVCSP_GUARD_WRITE,
+                         .on = true,
+                         .subject = &sync->end,
                          .data = &usp_wait_of(self)->first.task};
 }
 

@@ -1,10 +1,11 @@
-/* Semaphores: a channel with room for as many names as there are tokens. To acquire is to write one's name, to
-   release is to take it out.
+/* Semaphores: a channel with room for as many names as there are tokens. To acquire is to write
+   one's name, to release is to take it out.
 
-   Who releases a token that it does not hold takes out the oldest name, whosever that is: a semaphore may be
-   used as a signal. If there is no name, the semaphore grows by one token (a bounded one refuses). Since it is empty
-   then, its buffer can be replaced by a larger one. The tokens that a dead process held come back, but for those that
-   came by such growth: they were signals, and it has seen them. */
+   Who releases a token that it does not hold takes out the oldest name, whosever that is: a
+   semaphore may be used as a signal. If there is no name, the semaphore grows by one token (a
+   bounded one refuses). Since it is empty then, its buffer can be replaced by a larger one. The
+   tokens that a dead process held come back, but for those that came by such growth: they were
+   signals, and it has seen them. */
 #include <uvcsp/sync.h>
 
 #include <errno.h>
@@ -77,7 +78,8 @@ static bool make_room(struct usp_channel *channel)
 }
 
 /* `lease` says whether the task may hold a token at all. */
-static int give_back(struct usp_sync *sync, const struct usp_task *task, const struct usp_lease *lease)
+static int give_back(struct usp_sync *sync, const struct usp_task *task,
+                     const struct usp_lease *lease)
 {
     struct usp_channel *channel = sync->channel;
     if (usp_buffered(channel) > 0) {
@@ -127,8 +129,10 @@ static uvcsp_semaphore *make(int value, bool bounded, const char *site)
         errno = EINVAL;
         return NULL;
     }
-    /* the largest buffer has 2^30 slots, of which only those of tokens that are held are ever touched */
-    struct usp_sync *sync = usp_sync_new(USP_SEMAPHORE, value > 0 ? (uint32_t)value : 1, 0, "semaphore", site);
+    /* the largest buffer has 2^30 slots, of which only those of tokens that are held are ever
+     * touched */
+    struct usp_sync *sync =
+        usp_sync_new(USP_SEMAPHORE, value > 0 ? (uint32_t)value : 1, 0, "semaphore", site);
     if (!sync)
         return NULL;
     sync->channel->capacity = (uint32_t)value;
@@ -192,7 +196,8 @@ int uvcsp_semaphore_release(uvcsp_semaphore *semaphore)
     USP_FAILPOINT("token-served");
     usp_unlock(channel);
     if (rc == -EOVERFLOW)
-        usp_report("uvcsp_semaphore_release: the semaphore has all of its %u tokens", channel->capacity);
+        usp_report("uvcsp_semaphore_release: the semaphore has all of its %u tokens",
+                   channel->capacity);
     return rc;
 }
 

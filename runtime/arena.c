@@ -261,6 +261,13 @@ bool usp_arena_is(const void *p, enum usp_block_kind kind)
     return word != NULL && kind > USP_BLOCK_CACHED && usp_word_kind(usp_word_load(word)) == kind;
 }
 
+bool usp_arena_is_owned(const void *p, enum usp_block_kind kind, unsigned owner)
+{
+    const struct usp_class *class;
+    const _Atomic uint32_t *word = usp_word_find(p, &class);
+    return word != NULL && kind > USP_BLOCK_CACHED && usp_word_load(word) == usp_word(kind, owner);
+}
+
 bool usp_arena_holds(const void *p, size_t size)
 {
     size_t offset = (size_t)((uintptr_t)p - (uintptr_t)usp_region.base);

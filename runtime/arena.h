@@ -72,6 +72,9 @@ size_t usp_arena_size(const void *block); /* usable bytes */
 /* Is `p` the start of a live block of that kind? Safe for any pointer value. */
 bool usp_arena_is(const void *p, enum usp_block_kind kind);
 
+/* The same, and is it owned by `owner`? */
+bool usp_arena_is_owned(const void *p, enum usp_block_kind kind, unsigned owner);
+
 /* Does the address range lie in the arena at all? */
 bool usp_arena_holds(const void *p, size_t size);
 

@@ -19,12 +19,20 @@
 #define SCRATCH_SIZE 8192  /* small, for what is read here beyond the headers is copied once more */
 #define BACKLOG 4096
 
+/* A task that waits until a link is confirmed; it lies on the stack of its fibre. */
+struct waiter {
+    struct waiter *next;
+    struct usp_task *task;
+};
+
 struct link {
     uv_pipe_t pipe;
     struct link *next, *prev;
     unsigned peer;        /* USP_MAX_WORKERS until its HELLO has come */
     uint32_t generation;  /* of the peer's record */
     bool closing;
+    bool confirmed;       /* the peer has accepted it: what is sent arrives, or the peer has ended */
+    struct waiter *waiting; /* for that */
     bool enough;          /* a payload was read whole, to where it belongs: nothing more is likely to be there */
     /* what is being received */
     struct usp_frame frame;
@@ -57,6 +65,15 @@ static void closed(uv_handle_t *handle)
     free(handle->data);
 }
 
+static void wake_waiting(struct link *link, int status)
+{
+    while (link->waiting) {
+        struct waiter *waiter = link->waiting;
+        link->waiting = waiter->next;
+        usp_link_hooks.sent(waiter->task, status);
+    }
+}
+
 static void close_link(struct link *link)
 {
     if (link->closing)
@@ -72,6 +89,7 @@ static void close_link(struct link *link)
         links = link->next;
     if (link->left > 0 && link->place)
         usp_link_hooks.lost(&link->frame, link->place);
+    wake_waiting(link, -ENOTCONN);
     uv_close((uv_handle_t *)&link->pipe, closed);
 }
 
@@ -86,9 +104,16 @@ static bool introduce(struct link *link, const struct usp_frame *frame)
         uv_fileno((uv_handle_t *)&link->pipe, &fd) < 0 ||
         getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid != geteuid())
         return false;
+    /* the answer by which the peer knows that this link is read */
+    struct usp_frame bell = {.type = USP_FRAME_BELL, .worker = usp_worker_index()};
+    uv_buf_t buffer = uv_buf_init((char *)&bell, sizeof bell);
+    if (uv_try_write((uv_stream_t *)&link->pipe, &buffer, 1) != (int)sizeof bell)
+        return false;
+    link->confirmed = true;
     link->peer = frame->worker;
     link->generation = frame->from_index;
-    if (!by_peer[link->peer] && link->generation == usp_worker_of(link->peer)->generation)
+    struct link *there = by_peer[link->peer];
+    if ((!there || !there->confirmed) && link->generation == usp_worker_of(link->peer)->generation)
         by_peer[link->peer] = link;
     return true;
 }
@@ -100,6 +125,10 @@ static bool take_frame(struct link *link)
     link->have = 0;
     if (link->peer == USP_MAX_WORKERS)
         return frame->type == USP_FRAME_HELLO && introduce(link, frame);
+    if (!link->confirmed) {
+        link->confirmed = true;
+        wake_waiting(link, 0);
+    }
     switch (frame->type) {
     case USP_FRAME_BELL:
         return true;
@@ -201,11 +230,21 @@ static struct link *new_link(unsigned peer)
 
 /* ---- connecting ---- */
 
+/* A connection that cannot be taken is closed, not left alone: whoever has made it waits for an answer. */
+static void turn_away(uv_stream_t *server)
+{
+    close(server->accepted_fd);
+    server->accepted_fd = -1;
+}
+
 static void on_connection(uv_stream_t *server, int status)
 {
     struct link *link = status < 0 ? NULL : new_link(USP_MAX_WORKERS);
-    if (!link)
+    if (!link) {
+        if (status == 0)
+            turn_away(server);
         return;
+    }
     int rc = uv_accept(server, (uv_stream_t *)&link->pipe);
     if (rc == 0)
         rc = uv_read_start((uv_stream_t *)&link->pipe, give_buffer, on_read);
@@ -267,6 +306,7 @@ int usp_link_adopt(unsigned worker, int fd)
         close_link(link);
         return rc;
     }
+    link->confirmed = true; /* from birth; the one that connect_to() makes is not */
     by_peer[worker] = link;
     return 0;
 }
@@ -291,6 +331,7 @@ static int connect_to(unsigned worker)
     int rc = usp_link_adopt(worker, fd);
     if (rc < 0)
         return rc;
+    by_peer[worker]->confirmed = false;
     USP_FAILPOINT("link-connected");
     struct usp_frame hello = {
         .type = USP_FRAME_HELLO,
@@ -402,10 +443,32 @@ int usp_link_send(unsigned worker, struct usp_frame *frame, const void *payload,
     return rc;
 }
 
+bool usp_link_is_ready(unsigned worker)
+{
+    struct link *link = by_peer[worker];
+    return link && link->confirmed && link->generation == usp_worker_of(worker)->generation;
+}
+
+int usp_link_ready(unsigned worker, struct usp_task *task)
+{
+    struct link *link;
+    usp_link_writing = 1;
+    int rc = link_to(worker, &link);
+    usp_link_writing = 0;
+    if (rc < 0 || link->confirmed)
+        return rc;
+    struct waiter waiter = {link->waiting, task};
+    link->waiting = &waiter;
+    task->flags |= USP_TASK_STREAMING; /* looked after by its link, as one that streams */
+    usp_park();
+    return usp_link_is_ready(worker) ? 0 : -ENOTCONN;
+}
+
 void usp_link_bell(unsigned worker)
 {
     struct usp_frame bell = {.type = USP_FRAME_BELL};
-    if (usp_link_send(worker, &bell, NULL, NULL) < 0) {
+    /* a bell that is not confirmed may be lost with its link */
+    if (usp_link_send(worker, &bell, NULL, NULL) < 0 || !usp_link_is_ready(worker)) {
         pid_t pid = usp_worker_of(worker)->pid;
         if (pid > 0 &&
             atomic_load(&usp_worker_of(worker)->state) == USP_WORKER_RUNNING)

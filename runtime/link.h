@@ -41,9 +41,17 @@ struct usp_link_hooks {
     void (*arrived)(const struct usp_frame *frame, void *place);
     void (*lost)(const struct usp_frame *frame, void *place); /* the link ended in the middle of it */
     void (*pull)(const struct usp_frame *frame);
-    void (*sent)(struct usp_task *task, int status); /* a payload that stayed in place has been sent, or -errno */
+    void (*sent)(struct usp_task *task, int status); /* a payload that stayed in place has been sent, or -errno;
+                                                        also for a task in usp_link_ready() */
 };
 extern struct usp_link_hooks usp_link_hooks;
+
+/* Is there a link that the peer is known to read? A connection that is only made may be turned away, for want of a
+   descriptor there, and what was sent on it be lost; so messages go on links that have been answered. */
+bool usp_link_is_ready(unsigned worker);
+/* Waits until there is one. `task` is the caller's; its commit word says that it is claimed by that worker. 0 or
+   -errno. */
+int usp_link_ready(unsigned worker, struct usp_task *task);
 
 /* Sends a frame to a worker. 0: sent, or copied and queued. 1: the payload is being sent from where it lies;
    `stream` (a task of this worker) must wait, and hooks.sent will be called for it. -errno: no link could be

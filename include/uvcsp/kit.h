@@ -5,28 +5,30 @@
 
    at file scope defines these processes for messages of type int, private to the file:
 
-       identity_int(in, out)          hands on what comes
-       prefix_int(first, in, out)     hands on `first`, then what comes
-       tail_int(in, out)              drops the first, hands on the rest
-       delta_int(in, left, right)     each message to both, first left, then right
-       delta_par_int(in, left, right) each message to both, to whoever is ready first
-       broadcast_int(in, outs, n)     each message to all that still listen, in any order
-       mux_int(ins, n, out)           whatever comes from any input, fairly
-       buffer_int(n, in, out)         up to n messages wait here; when there are as many, who sends waits
-       overwrite_int(n, in, out)      the same, but then the oldest is dropped: who sends never waits for long
-       regulate_int(interval, in, out)  the latest message every `interval` seconds: what came between is dropped,
-                                        and when nothing came the last one is sent again
-       successor_int(in, out)         each number plus one
-       plus_int(left, right, out)     the sum of a number from each, which may come in any order
+       identity_int(in, out)           hands on what comes
+       prefix_int(first, in, out)      hands on `first`, then what comes
+       tail_int(in, out)               drops the first, hands on the rest
+       delta_int(in, left, right)      each message to both, first left, then right
+       delta_par_int(in, left, right)  each message to both, to whoever is ready first
+       broadcast_int(in, outs, n)      each message to all that still listen, in any order
+       mux_int(ins, n, out)            whatever comes from any input, fairly
+       buffer_int(n, in, out)          up to n messages wait here; then who sends has to wait
+       overwrite_int(n, in, out)       the same, but then the oldest is dropped
+       regulate_int(interval, in, out) the latest message every `interval` seconds: what came
+                                       between is dropped; if nothing came, the last one again
+       successor_int(in, out)          each number plus one
+       plus_int(left, right, out)      the sum of a number from each, which come in any order
 
-   KIT_OF(T, name) defines them under `_name`, but for the last two, for any type that is copied by value: a
-   structure, `unsigned long`. KIT_NUMBERS(T, name) defines the last two. (What lies behind pointers is not the kit's to
-   copy or to free: of CHAN(char *), uvcsp_bytes and json_t * it wants to know nothing.)
+   KIT_OF(T, name) defines them under `_name`, but for the last two, for any type that is copied by
+   value: a structure, `unsigned long`. KIT_NUMBERS(T, name) defines the last two. (What lies behind
+   pointers is not the kit's to copy or to free: of CHAN(char *), uvcsp_bytes and json_t * it wants
+   to know nothing.)
 
-   How they end. Poison met at one end poisons the others. Retirement retires them, and nothing is lost by that: what
-   a buffer holds is handed on before it ends. Two go on as long as there is anything to do: mux ends
-   when the last of its inputs has retired, broadcast when nobody listens any more. When its input retires, regulate
-   sends the latest message, if it was not sent before, in its time. */
+   How they end. Poison met at one end poisons the others. Retirement retires them, and nothing is
+   lost by that: what a buffer holds is handed on before it ends. Two go on as long as there is
+   anything to do: mux ends when the last of its inputs has retired, broadcast when nobody listens
+   any more. When its input retires, regulate sends the latest message, if it was not sent before,
+   in its time. */
 #ifndef UVCSP_KIT_H
 #define UVCSP_KIT_H
 
@@ -109,10 +111,7 @@
     }                                                                                              \
     UVCSP_PROCESS(regulate_##name, VAL(double, interval), IN(T, in), OUT(T, out))                  \
     {                                                                                              \
-        __typeof__(T) uvcsp_x_, uvcsp_next_;                                                       \
-        struct uvcsp_beat uvcsp_beat_ = {.interval = interval};                                    \
-        while (uvcsp_beat_read(&uvcsp_beat_, in, &uvcsp_next_, &uvcsp_x_, sizeof(T)))              \
-            UVCSP_WRITE(out, uvcsp_x_);                                                            \
+        uvcsp_kit_regulate(in, out, sizeof(T), interval);                                          \
     }
 
 #define UVCSP_KIT_NUMBERS(T, name)                                                                 \
@@ -157,8 +156,8 @@ static inline struct uvcsp_fan uvcsp_fan_of(void **ends, size_t n, enum uvcsp_gu
     return fan;
 }
 
-/* Waits for one of the guards that are switched on; ends the process on poison. Of one that has retired nothing is
-   expected any more: -1. */
+/* Waits for one of the guards that are switched on; ends the process on poison. Of one that has
+   retired nothing is expected any more: -1. */
 static inline int uvcsp_fan_alt(struct uvcsp_fan *fan)
 {
     int k = uvcsp_alt(fan->guards, fan->n, UVCSP_FAIR);
@@ -209,7 +208,8 @@ static inline void uvcsp_kit_end(uvcsp_guard *guard)
 static inline void uvcsp_kit_store(void *in, void *out, size_t size, int n, bool overwrites)
 {
     size_t room = n < 1 ? 1 : (size_t)n, first = 0, held = 0;
-    char *slots = (char *)uvcsp_kit_memory(room, size), *incoming = (char *)uvcsp_kit_memory(1, size);
+    char *slots = (char *)uvcsp_kit_memory(room, size),
+         *incoming = (char *)uvcsp_kit_memory(1, size);
     uvcsp_guard guards[] = {
         {.kind = UVCSP_GUARD_READ, .on = true, .subject = in, .data = incoming},
         {.kind = UVCSP_GUARD_WRITE, .subject = out},
@@ -236,38 +236,34 @@ static inline void uvcsp_kit_store(void *in, void *out, size_t size, int n, bool
     }
 }
 
-struct uvcsp_beat {
-    double interval, next; /* when the next message is due; 0: none has come yet */
-    bool fresh;            /* the latest one was not sent */
-    bool ended;            /* its input has retired */
-};
-
-/* Waits until a message is due, which is then in `x`. False: there is none any more. */
-static inline bool uvcsp_beat_read(struct uvcsp_beat *beat, void *in, void *incoming, void *x, size_t size)
+static inline void uvcsp_kit_regulate(void *in, void *out, size_t size, double interval)
 {
-    for (;;) {
-        double now = uvcsp_now();
-        if (beat->ended && !beat->fresh)
-            return false;
-        if (beat->next != 0 && now >= beat->next) {
-            beat->next = now - beat->next < beat->interval ? beat->next + beat->interval : now + beat->interval;
-            beat->fresh = false;
-            return true;
-        }
+    char *incoming = (char *)uvcsp_kit_memory(2, size), *latest = incoming + size;
+    double due = -1;                 /* when to send; negative: nothing has come yet */
+    bool open = true, fresh = false; /* the input has not retired; the latest was not sent */
+    while (open || fresh) {
+        double left = due - uvcsp_now();
         uvcsp_guard guards[] = {
-            {.kind = UVCSP_GUARD_READ, .on = !beat->ended, .subject = in, .data = incoming},
-            {.kind = UVCSP_GUARD_TIMEOUT, .on = beat->next != 0, .seconds = beat->next - now},
+            {.kind = UVCSP_GUARD_READ, .on = open, .subject = in, .data = incoming},
+            {.kind = UVCSP_GUARD_WRITE,
+             .on = due >= 0 && left <= 0,
+             .subject = out,
+             .data = latest},
+            {.kind = UVCSP_GUARD_TIMEOUT, .on = due >= 0 && left > 0, .seconds = left},
         };
-        int k = uvcsp_alt(guards, 2, UVCSP_PRI);
+        int k = uvcsp_alt(guards, 3, UVCSP_FAIR);
         if (k == 0) {
-            memcpy(x, incoming, size);
-            beat->fresh = true;
-            if (beat->next == 0)
-                beat->next = now + beat->interval;
-        } else if (k == -UVCSP_RETIRED) {
-            beat->ended = true;
+            memcpy(latest, incoming, size);
+            fresh = true;
+            if (due < 0)
+                due = uvcsp_now() + interval;
+        } else if (k == 1) {
+            fresh = false;
+            due = -left < interval ? due + interval : uvcsp_now() + interval;
+        } else if (k == -UVCSP_RETIRED && uvcsp_alt_failed() == 0) {
+            open = false;
         } else if (k < 0) {
-            uvcsp_kit_end(guards);
+            uvcsp_kit_end(&guards[uvcsp_alt_failed() == 1]);
         }
     }
 }

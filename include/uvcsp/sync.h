@@ -1,23 +1,28 @@
-/* Synchronisation: locks, semaphores, conditions, events and barriers, for processes that share memory
-   (<uvcsp/shared.h>). They work between any processes of a program, in whichever workers, by their plain pointers, which
-   may be kept in variables, passed as VAL, sent, or put into shared memory.
+/* Synchronisation: locks, semaphores, conditions, events and barriers, for processes that share
+   memory
+   (<uvcsp/shared.h>). They work between any processes of a program, in whichever workers, by their
+   plain pointers, which may be kept in variables, passed as VAL, sent, or put into shared memory.
 
-   Who waits blocks its process only: other light processes of the worker go on. `seconds` says how long to wait:
-   negative for ever, 0 not at all. Where nobody else wants the object, no function here makes a system call.
+   Who waits blocks its process only: other light processes of the worker go on. `seconds` says how
+   long to wait: negative for ever, 0 not at all. Where nobody else wants the object, no function
+   here makes a system call.
 
-   Most objects can be guards of an ALT, so one can wait for a lock, a message and a timeout at the same time.
+   Most objects can be guards of an ALT, so one can wait for a lock, a message and a timeout at the
+   same time.
 
-   Death. Whoever holds a lock, or tokens of a semaphore, and ends without releasing them, by returning, by poison, or with
-   its worker (crash, kill), gives them back; the next one gets them with UVCSP_OWNER_DIED, which says: it is yours,
-   but what it protects may be half done. A process that dies while it waits is as if it had never waited. (A light process
-   that is ended by uvcsp_kill() keeps what it holds, as a killed thread does.)
+   Death. Whoever holds a lock, or tokens of a semaphore, and ends without releasing them, by
+   returning, by poison, or with its worker (crash, kill), gives them back; the next one gets them
+   with UVCSP_OWNER_DIED, which says: it is yours, but what it protects may be half done. A process
+   that dies while it waits is as if it had never waited. (A light process that is ended by
+   uvcsp_kill() keeps what it holds, as a killed thread does.)
 
-   Objects are freed when the process that made them ends (main: when the program does), or by their _free
-   functions, in the worker of that process. Who still waits then gets UVCSP_POISONED.
+   Objects are freed when the process that made them ends (main: when the program does), or by their
+   _free functions, in the worker of that process. Who still waits then gets UVCSP_POISONED.
 
-   All functions: -EINVAL with a line on stderr for NULL, for an object that was freed, and for one of another kind. The
-   _new functions: NULL with errno and a line when the shared arena is full (ENOMEM) or a number makes no sense (EINVAL).
-   Acquiring and waiting are for processes; in a callback of the loop they abort with a line. */
+   All functions: -EINVAL with a line on stderr for NULL, for an object that was freed, and for one
+   of another kind. The _new functions: NULL with errno and a line when the shared arena is full
+   (ENOMEM) or a number makes no sense (EINVAL). Acquiring and waiting are for processes; in a
+   callback of the loop they abort with a line. */
 #ifndef UVCSP_SYNC_H
 #define UVCSP_SYNC_H
 
@@ -37,8 +42,9 @@ UVCSP_API uvcsp_lock *uvcsp_lock_new_at(const char *site);
 /* NULL is accepted, by all _free functions. */
 UVCSP_API void uvcsp_lock_free(uvcsp_lock *lock);
 
-/* Waits until the lock is free and takes it; also for one that the caller has already, since another process
-   may release it. UVCSP_OK; UVCSP_OWNER_DIED, and it is held; UVCSP_TIMEOUT; UVCSP_POISONED: it was freed; -ENOMEM. */
+/* Waits until the lock is free and takes it; also for one that the caller has already, since
+   another process may release it. UVCSP_OK; UVCSP_OWNER_DIED, and it is held; UVCSP_TIMEOUT;
+   UVCSP_POISONED: it was freed; -ENOMEM. */
 UVCSP_API int uvcsp_lock_acquire(uvcsp_lock *lock, double seconds);
 /* Releases it, whoever holds it. Does not block. 0; -EPERM with a line: it is not held. */
 UVCSP_API int uvcsp_lock_release(uvcsp_lock *lock);
@@ -53,8 +59,8 @@ UVCSP_API int uvcsp_rlock_acquire(uvcsp_rlock *lock, double seconds);
 /* As many times as it was acquired. 0; -EPERM with a line: the caller does not hold it. */
 UVCSP_API int uvcsp_rlock_release(uvcsp_rlock *lock);
 
-/* Does the caller hold this lock or rlock, and has whoever had it before not released it? The way to
-   ask after an ALT. */
+/* Does the caller hold this lock or rlock, and has whoever had it before not released it? The way
+   to ask after an ALT. */
 UVCSP_API bool uvcsp_lock_after_death(void *lock);
 
 /* ---- semaphore: a number of tokens ---- */
@@ -66,12 +72,13 @@ UVCSP_API uvcsp_semaphore *uvcsp_semaphore_new_at(int value, const char *site);
 UVCSP_API uvcsp_semaphore *uvcsp_bounded_semaphore_new_at(int value, const char *site);
 #define uvcsp_bounded_semaphore_new(value) uvcsp_bounded_semaphore_new_at((value), UVCSP_HERE)
 UVCSP_API void uvcsp_semaphore_free(uvcsp_semaphore *semaphore);
-/* Takes a token; waits for one, first come first served. UVCSP_OK; UVCSP_OWNER_DIED: a token of one that died with
-   it; UVCSP_TIMEOUT; UVCSP_POISONED: it was freed; -ENOMEM. */
+/* Takes a token; waits for one, first come first served. UVCSP_OK; UVCSP_OWNER_DIED: a token of one
+   that died with it; UVCSP_TIMEOUT; UVCSP_POISONED: it was freed; -ENOMEM. */
 UVCSP_API int uvcsp_semaphore_acquire(uvcsp_semaphore *semaphore, double seconds);
-/* Gives a token back, or, where none is out, one more (a signal); any process may, also in a callback of the loop. Does not
-   block. 0; -EOVERFLOW with a line: a bounded one has them all; -ENOMEM. Of the tokens that a dead process had
-   taken those come back that there were at the start; signals do not. */
+/* Gives a token back, or, where none is out, one more (a signal); any process may, also in a
+   callback of the loop. Does not block. 0; -EOVERFLOW with a line: a bounded one has them all;
+   -ENOMEM. Of the tokens that a dead process had taken those come back that there were at the
+   start; signals do not. */
 UVCSP_API int uvcsp_semaphore_release(uvcsp_semaphore *semaphore);
 /* Tokens that can be had now. */
 UVCSP_API int uvcsp_semaphore_value(uvcsp_semaphore *semaphore);
@@ -85,15 +92,17 @@ UVCSP_API void uvcsp_condition_free(uvcsp_condition *condition);
 /* Its lock, as uvcsp_lock_acquire() and uvcsp_lock_release(). */
 UVCSP_API int uvcsp_condition_acquire(uvcsp_condition *condition, double seconds);
 UVCSP_API int uvcsp_condition_release(uvcsp_condition *condition);
-/* Releases the lock (an rlock altogether), waits to be notified, and takes the lock again, however long that takes. UVCSP_OK;
-   UVCSP_TIMEOUT: not notified; UVCSP_OWNER_DIED: the lock was not released by its last holder. In all of these
-   the lock is held. UVCSP_POISONED: it was freed. -EPERM with a line: the caller does not hold the lock. */
+/* Releases the lock (an rlock altogether), waits to be notified, and takes the lock again, however
+   long that takes. UVCSP_OK; UVCSP_TIMEOUT: not notified; UVCSP_OWNER_DIED: the lock was not
+   released by its last holder. In all of these the lock is held. UVCSP_POISONED: it was freed.
+   -EPERM with a line: the caller does not hold the lock. */
 UVCSP_API int uvcsp_condition_wait(uvcsp_condition *condition, double seconds);
-/* Waits until holds(arg), which is called with the lock held. As uvcsp_condition_wait(); UVCSP_OK: it holds. */
+/* Waits until holds(arg), which is called with the lock held. As uvcsp_condition_wait(); UVCSP_OK:
+ * it holds. */
 UVCSP_API int uvcsp_condition_wait_for(uvcsp_condition *condition, bool (*holds)(void *), void *arg,
                                        double seconds);
-/* Wakes up to `n` of those who wait, or all; they go on one by one when the lock is released. Does not block. 0; -EPERM with a line: the
-   caller does not hold the lock. */
+/* Wakes up to `n` of those who wait, or all; they go on one by one when the lock is released. Does
+   not block. 0; -EPERM with a line: the caller does not hold the lock. */
 UVCSP_API int uvcsp_condition_notify(uvcsp_condition *condition, unsigned n);
 UVCSP_API int uvcsp_condition_notify_all(uvcsp_condition *condition);
 
@@ -102,8 +111,8 @@ UVCSP_API int uvcsp_condition_notify_all(uvcsp_condition *condition);
 UVCSP_API uvcsp_event *uvcsp_event_new_at(const char *site);
 #define uvcsp_event_new() uvcsp_event_new_at(UVCSP_HERE)
 UVCSP_API void uvcsp_event_free(uvcsp_event *event);
-/* Sets it and wakes all who wait; it stays set until it is cleared. Neither blocks; both may be called in a callback of the
-   loop. 0. */
+/* Sets it and wakes all who wait; it stays set until it is cleared. Neither blocks; both may be
+   called in a callback of the loop. 0. */
 UVCSP_API int uvcsp_event_set(uvcsp_event *event);
 UVCSP_API int uvcsp_event_clear(uvcsp_event *event);
 UVCSP_API bool uvcsp_event_is_set(uvcsp_event *event);
@@ -112,16 +121,19 @@ UVCSP_API int uvcsp_event_wait(uvcsp_event *event, double seconds);
 
 /* ---- barrier: a number of parties wait for each other ---- */
 
-/* `parties` from 1 to 2^20. The last to arrive in each round calls action(arg) (NULL: nothing), before the others go
-   on; if it does not return 0, the barrier breaks, and its result is that of uvcsp_barrier_wait() there. */
-UVCSP_API uvcsp_barrier *uvcsp_barrier_new_at(int parties, int (*action)(void *), void *arg, const char *site);
-#define uvcsp_barrier_new(parties, action, arg)                                                     \
+/* `parties` from 1 to 2^20. The last to arrive in each round calls action(arg) (NULL: nothing),
+   before the others go on; if it does not return 0, the barrier breaks, and its result is that of
+   uvcsp_barrier_wait() there. */
+UVCSP_API uvcsp_barrier *uvcsp_barrier_new_at(int parties, int (*action)(void *), void *arg,
+                                              const char *site);
+#define uvcsp_barrier_new(parties, action, arg)                                                    \
     uvcsp_barrier_new_at((parties), (action), (arg), UVCSP_HERE)
 UVCSP_API void uvcsp_barrier_free(uvcsp_barrier *barrier);
-/* Waits for the others of the round. `indexp`, unless NULL, gets the number by which the caller arrived, from 0
-   to parties - 1, another for each. UVCSP_OK; UVCSP_BROKEN: one of them has given up (its time was over, it was killed
-   while it waited), the worker of one who has ever waited here has died, or the barrier was aborted or reset; UVCSP_TIMEOUT: it
-   was the caller that gave up; UVCSP_POISONED: it was freed; what the action returned. Once broken it stays so. */
+/* Waits for the others of the round. `indexp`, unless NULL, gets the number by which the caller
+   arrived, from 0 to parties - 1, another for each. UVCSP_OK; UVCSP_BROKEN: one of them has given
+   up (its time was over, it was killed while it waited), the worker of one who has ever waited here
+   has died, or the barrier was aborted or reset; UVCSP_TIMEOUT: it was the caller that gave up;
+   UVCSP_POISONED: it was freed; what the action returned. Once broken it stays so. */
 UVCSP_API int uvcsp_barrier_wait(uvcsp_barrier *barrier, double seconds, int *indexp);
 /* Breaks it; breaks the round that waits and mends it for the next. 0. */
 UVCSP_API int uvcsp_barrier_abort(uvcsp_barrier *barrier);
@@ -132,9 +144,10 @@ UVCSP_API int uvcsp_barrier_parties(uvcsp_barrier *barrier);
 
 /* ---- guards ---- */
 
-/* The guard that was taken has the lock, or a token; an event stays set. A guard is the calling process's own. A lock or
-   rlock that the process holds already is never ready. An object that is freed while a choice waits for it ends
-   the process by poison; an event is taken for set. NULL or a freed object: a line, and the ALT says -EINVAL. */
+/* The guard that was taken has the lock, or a token; an event stays set. A guard is the calling
+   process's own. A lock or rlock that the process holds already is never ready. An object that is
+   freed while a choice waits for it ends the process by poison; an event is taken for set. NULL or
+   a freed object: a line, and the ALT says -EINVAL. */
 UVCSP_API uvcsp_guard uvcsp_on_lock(uvcsp_lock *lock);
 UVCSP_API uvcsp_guard uvcsp_on_rlock(uvcsp_rlock *lock);
 UVCSP_API uvcsp_guard uvcsp_on_semaphore(uvcsp_semaphore *semaphore);

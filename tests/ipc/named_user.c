@@ -1,5 +1,5 @@
-/* An unrelated program, for test_shared_named.c. named_user NAME SIZE: opens the block and obeys the letters of its
-   standard input; each is answered by a line. */
+/* An unrelated program, for test_shared_named.c. named_user NAME SIZE: opens the block and obeys
+   the letters of its standard input; each is answered by a line. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +31,7 @@ int main(int argc, char **argv)
             break;
         case 'i': /* increments ten thousand times, each in several steps */
             for (int i = 0; i < 10000; i++)
-                LOCKED(p) {
+                LOCKED (p) {
                     volatile long seen = *p;
                     *p = seen + 1;
                 }

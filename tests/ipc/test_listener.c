@@ -1,4 +1,5 @@
-/* Listeners and clients: connections between programs that know a key, and what strangers can do. */
+/* Listeners and clients: connections between programs that know a key, and what strangers can do.
+ */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <sys/socket.h>
@@ -386,7 +387,8 @@ TEST(a_client_that_says_nothing_keeps_nobody_waiting)
     free(house_captured());
 }
 
-/* The first of a connection's two sides, and the descriptor of the other one, on which anything can be written. */
+/* The first of a connection's two sides, and the descriptor of the other one, on which anything can
+ * be written. */
 struct torn {
     uvcsp_conn *conn;
     int raw;
@@ -427,9 +429,12 @@ TEST(false_lengths_and_false_frames_break_only_their_connection)
         size_t size;
         int status;
     } table[] = {
-        {"uCSP", 6, 6, UVCSP_OK},          {"uCSP", 0, 0, -EBADMSG},
-        {"uCSP", 7, 6, -ECONNRESET},       {"uCSP", UINT32_MAX, 6, -EMSGSIZE},
-        {"uCSP", 200 << 20, 6, -ECONNRESET}, {"uCSp", 6, 6, -EPROTO},
+        {"uCSP", 6, 6, UVCSP_OK},
+        {"uCSP", 0, 0, -EBADMSG},
+        {"uCSP", 7, 6, -ECONNRESET},
+        {"uCSP", UINT32_MAX, 6, -EMSGSIZE},
+        {"uCSP", 200 << 20, 6, -ECONNRESET},
+        {"uCSp", 6, 6, -EPROTO},
         {"\0\0\0\0", 0, 0, -EPROTO},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -477,7 +482,8 @@ TEST(a_limit_holds_in_both_directions)
     write_frame(torn.raw, "uCSP", 10, "0123456789", 10);
     char buffer[10];
     size_t size;
-    ck_assert_int_eq(uvcsp_conn_recv_bytes_into(torn.conn, buffer, 5, &size), -EMSGSIZE); /* short, and kept */
+    ck_assert_int_eq(uvcsp_conn_recv_bytes_into(torn.conn, buffer, 5, &size),
+                     -EMSGSIZE); /* short, and kept */
     ck_assert_uint_eq(size, 10);
     ck_assert_int_eq(uvcsp_conn_recv_bytes_into(torn.conn, buffer, 10, &size), UVCSP_OK);
     write_frame(torn.raw, "uCSP", 2, "ab", 2);

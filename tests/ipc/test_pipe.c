@@ -90,7 +90,8 @@ TEST(bytes_of_any_length_go_to_and_fro, .times = PLACEMENTS)
 {
     uvcsp_conn *a, *b;
     make_pipe(&a, &b);
-    ck_assert_int_eq(RUN(_i, asks_bytes(a, house_valgrind() ? 100000 : 6000000), echoes_bytes(b)), 0);
+    ck_assert_int_eq(RUN(_i, asks_bytes(a, house_valgrind() ? 100000 : 6000000), echoes_bytes(b)),
+                     0);
 }
 
 #define MANY 50
@@ -249,7 +250,8 @@ TEST(a_sibling_does_not_keep_a_pipe_open)
     OUT_END(int) out = OUT_OF(end);
     IN_END(int) in = IN_OF(status);
     uvcsp_handle *sibling = SPAWN(stays_until(end));
-    ck_assert_int_eq(uvcsp_conn_poll(a, 0), UVCSP_WOULD_BLOCK); /* from here on main holds this side too */
+    ck_assert_int_eq(uvcsp_conn_poll(a, 0),
+                     UVCSP_WOULD_BLOCK); /* from here on main holds this side too */
     uvcsp_handle *reader = SPAWN(waits_for_the_end(a, status));
     uvcsp_handle *writer = SPAWN(sends_three_and_ends(b, RETURNS));
     uvcsp_handle *another = SPAWN(stays_until(end));

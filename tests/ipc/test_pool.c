@@ -24,7 +24,8 @@ static int *numbers(int n)
 
 static const struct {
     int workers, n, chunk;
-} maps[] = {{1, 0, 0}, {1, 1, 0}, {4, 3, 0}, {4, 1000, 0}, {4, 1000, 1}, {3, 1000, 7}, {1, 100, 1000}, {0, 50, 1}};
+} maps[] = {{1, 0, 0},    {1, 1, 0},    {4, 3, 0},      {4, 1000, 0},
+            {4, 1000, 1}, {3, 1000, 7}, {1, 100, 1000}, {0, 50, 1}};
 enum { MAPS = sizeof maps / sizeof *maps };
 
 TEST(map_puts_each_result_where_its_argument_was, .times = MAPS)
@@ -393,10 +394,12 @@ TEST(a_task_in_whose_middle_its_worker_ends_is_reported_and_no_other, .times = D
         ck_assert_int_eq(results[i], error ? 0 : i + 1);
         if (error) {
             ck_assert_int_eq(error->status, UVCSP_TASK_DIED);
-            ck_assert_contains(error->message, how == BY_KILL ? "killed by signal 9 (Killed)" : "has ended");
+            ck_assert_contains(error->message,
+                               how == BY_KILL ? "killed by signal 9 (Killed)" : "has ended");
         }
     }
-    ck_assert_int_eq(uvcsp_pool_map(pool, may_die, m, n, results, 1), UVCSP_OK); /* the pool is whole again */
+    ck_assert_int_eq(uvcsp_pool_map(pool, may_die, m, n, results, 1),
+                     UVCSP_OK); /* the pool is whole again */
     uvcsp_result_free(r);
     uvcsp_pool_free(pool);
     free(results);
@@ -438,8 +441,8 @@ static int counts(const struct mortal *m, int *result, void *context)
     return 0;
 }
 
-/* Somebody kills workers at any moment, while tasks come in. Each task is run at most once, and is either done or
-   reported; with retries, all are done. */
+/* Somebody kills workers at any moment, while tasks come in. Each task is run at most once, and is
+   either done or reported; with retries, all are done. */
 TEST(workers_that_are_killed_at_any_moment_lose_nothing, .times = 8, .seconds = 60)
 {
     if (house_light())
@@ -557,7 +560,8 @@ TEST(a_pool_whose_workers_cannot_start_is_broken_and_says_so)
     ck_assert_int_eq(rc, UVCSP_TASK_DIED);
     ck_assert_int_eq(later, -EPIPE);
     ck_assert_contains(said, "its workers cannot be started");
-    ck_assert_contains(uvcsp_pool_why(pool), "task 0 of 100: UVCSP_TASK_DIED: its workers cannot be started");
+    ck_assert_contains(uvcsp_pool_why(pool),
+                       "task 0 of 100: UVCSP_TASK_DIED: its workers cannot be started");
     free(said);
     uvcsp_pool_free(pool);
 }

@@ -22,7 +22,8 @@ static int get_int(uvcsp_queue *q)
 
 PROCESS(puts_record, VAL(uvcsp_queue *, q))
 {
-    MUST_BE(uvcsp_queue_put_new(q, json_pack("[i,n,s,{s:f}]", 42, "hello", "x", 0.5), -1), UVCSP_OK);
+    MUST_BE(uvcsp_queue_put_new(q, json_pack("[i,n,s,{s:f}]", 42, "hello", "x", 0.5), -1),
+            UVCSP_OK);
 }
 
 TEST(a_value_comes_out_as_it_went_in, .times = PLACEMENTS)
@@ -66,8 +67,9 @@ TEST(many_producers_and_consumers_lose_nothing, .times = PLACEMENTS)
         uvcsp_queue *q = uvcsp_queue_new(size);
         CHAN(long) sums = CHANNEL(long);
         ck_assert_int_eq(RUN(_i, puts_numbers(q, 0, n), puts_numbers(q, n, 2 * n),
-                             puts_numbers(q, 2 * n, 3 * n), adds_up(q, n, sums), adds_up(q, n, sums),
-                             adds_up(q, n, sums), collects(3, 3L * n * (3L * n - 1) / 2, sums)),
+                             puts_numbers(q, 2 * n, 3 * n), adds_up(q, n, sums),
+                             adds_up(q, n, sums), adds_up(q, n, sums),
+                             collects(3, 3L * n * (3L * n - 1) / 2, sums)),
                          0);
         ck_assert_int_eq(uvcsp_queue_size(q), 0);
         uvcsp_queue_free(q);
@@ -420,7 +422,8 @@ PROCESS(chooses, VAL(QUEUE(int), in), VAL(QUEUE(int), out), VAL(int, n))
 {
     int x = 0, waiting = 0, got = 0, put = 0;
     while (put < n)
-        switch (ALT(WHEN(!waiting, ON_GET(in, &x)), WHEN(waiting, ON_PUT(out, x)), ON_TIMEOUT(20))) {
+        switch (
+            ALT(WHEN(!waiting, ON_GET(in, &x)), WHEN(waiting, ON_PUT(out, x)), ON_TIMEOUT(20))) {
         case 0:
             got++;
             waiting = 1;
@@ -618,9 +621,32 @@ TEST(a_queue_without_a_size_has_a_limit_and_says_when_it_is_met)
         n++;
     char *said = house_captured();
     ck_assert_int_eq(n, 64);
-    ck_assert_contains(said, "64 items wait");
+    ck_assert_contains(said, "with 64 items");
     free(said);
     free(item);
+    uvcsp_queue_free(q);
+}
+
+TEST(bytes_count_in_a_queue_without_a_size)
+{
+    QUEUE(uvcsp_bytes) q = QUEUE_NEW(uvcsp_bytes, 0);
+    uvcsp_bytes block = {calloc(1, 1 << 20), 1 << 20}, small = {"x", 1};
+    house_capture(2);
+    int n = 0;
+    while (uvcsp_qput(q, &block, 0) == UVCSP_OK)
+        n++;
+    ck_assert_int_eq(n, 64);
+    ck_assert_int_eq(uvcsp_queue_full(q), 1);
+    ck_assert_int_eq(uvcsp_qput(q, &small, 0.01), UVCSP_TIMEOUT);
+    free(QGET(q).data);
+    ck_assert_int_eq(uvcsp_queue_full(q), 0);
+    for (int i = 0; i < 5000; i++)
+        ck_assert_int_eq(uvcsp_qput(q, &small, 0), UVCSP_OK);
+    for (int i = 0; i < 5063; i++)
+        free(QGET(q).data);
+    ck_assert_int_eq(uvcsp_queue_size(q), 0);
+    free(house_captured());
+    free(block.data);
     uvcsp_queue_free(q);
 }
 

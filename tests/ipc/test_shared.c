@@ -46,7 +46,7 @@ PROCESS(takes_pointers, IN(int *, in), OUT(int, out))
 {
     for (;;) {
         int *p = READ(in);
-        LOCKED(p)
+        LOCKED (p)
             *p += 1;
         WRITE(out, *p);
     }
@@ -116,7 +116,7 @@ TEST(blocks_of_a_worker_that_was_killed_go_too)
 PROCESS(increments, VAL(long *, num), VAL(int, n))
 {
     for (int i = 0; i < n; i++)
-        LOCKED(num) {
+        LOCKED (num) {
             long seen = *num;
             if (i % 64 == 0)
                 uvcsp_yield();
@@ -137,7 +137,7 @@ TEST(no_increment_under_the_lock_is_lost, .times = PLACEMENTS, .seconds = 60)
 PROCESS(leaves, VAL(int *, p), VAL(int, way))
 {
     for (int i = 0; i < 1; i++) {
-        LOCKED(p) {
+        LOCKED (p) {
             *p += 1;
             if (way == 0)
                 break;
@@ -171,8 +171,9 @@ TEST(however_the_body_is_left_the_lock_is_released)
 TEST(a_process_may_lock_what_it_has_locked)
 {
     int *p = SHARED_VALUE(int, 0);
-    LOCKED(p) LOCKED(p)
-        *p = 1;
+    LOCKED (p)
+        LOCKED (p)
+            *p = 1;
     ck_assert_int_eq(uvcsp_shared_lock(p, 0), UVCSP_OK);
     ck_assert_int_eq(uvcsp_shared_lock(p, 0), UVCSP_OK);
     ck_assert_int_eq(uvcsp_shared_unlock(p), 0);
@@ -182,7 +183,7 @@ TEST(a_process_may_lock_what_it_has_locked)
 
 PROCESS(holds_while_it_reads, VAL(int *, p), OUT(int, ready), IN(int, in))
 {
-    LOCKED(p) {
+    LOCKED (p) {
         WRITE(ready, 1);
         *p = READ(in);
     }
@@ -191,7 +192,7 @@ PROCESS(holds_while_it_reads, VAL(int *, p), OUT(int, ready), IN(int, in))
 PROCESS(wants_it, VAL(int *, p))
 {
     MUST_BE(uvcsp_shared_lock(p, 0.01), UVCSP_TIMEOUT);
-    LOCKED(p)
+    LOCKED (p)
         MUST(*p == 5);
 }
 
@@ -263,7 +264,7 @@ TEST(only_the_worker_of_its_maker_frees_a_block)
 TEST(a_raw_block_cannot_be_locked, .raises = SIGABRT)
 {
     int *raw = SHARED_RAW_VALUE(int, 1);
-    LOCKED(raw)
+    LOCKED (raw)
         *raw = 2;
 }
 

@@ -9,11 +9,12 @@
 
 PROCESS(is_poisoned_inside, VAL(int *, p), IN(int, in))
 {
-    LOCKED(p) LOCKED(p) {
-        *p = 1;
-        (void)READ(in); /* here */
-        *p = 2;
-    }
+    LOCKED (p)
+        LOCKED (p) {
+            *p = 1;
+            (void)READ(in); /* here */
+            *p = 2;
+        }
 }
 
 TEST(a_process_that_is_poisoned_inside_leaves_the_lock_to_the_next, .times = PLACEMENTS)
@@ -34,14 +35,14 @@ TEST(a_process_that_is_poisoned_inside_leaves_the_lock_to_the_next, .times = PLA
 static void locks_it(void *arg)
 {
     int *p = arg;
-    LOCKED(p)
+    LOCKED (p)
         *p += 10;
 }
 
 PROCESS(locks_in_what_it_deferred, VAL(int *, p), IN(int, in))
 {
     DEFER(locks_it, p);
-    LOCKED(p) {
+    LOCKED (p) {
         *p = 1;
         (void)READ(in);
     }
@@ -60,7 +61,7 @@ TEST(what_a_process_deferred_can_use_what_it_had_locked)
 
 PROCESS(dies_inside, VAL(int *, p), OUT(int, out), IN(int, go))
 {
-    LOCKED(p) {
+    LOCKED (p) {
         *p = 1;
         WRITE(out, 1);
         (void)READ(go);
@@ -91,8 +92,8 @@ TEST(the_death_of_a_holder_is_told_to_who_waits, .times = 2, .seconds = 60)
         ck_assert_int_eq(READ(in), 1);
         CHAN(int) ready_too = CHANNEL(int);
         IN_END(int) in_too = IN_OF(ready_too);
-        uvcsp_handle *heir = _i == 0 ? SPAWN(comes_after(p, ready_too, seen))
-                                     : GO(comes_after(p, ready_too, seen));
+        uvcsp_handle *heir =
+            _i == 0 ? SPAWN(comes_after(p, ready_too, seen)) : GO(comes_after(p, ready_too, seen));
         ck_assert_int_eq(READ(in_too), 1);
         WRITE(out, 1);
         ck_assert_int_eq(uvcsp_join(victim, -1), 0);
@@ -148,7 +149,7 @@ PROCESS(keeps_books, VAL(struct account *, p), OUT(int, out))
 {
     WRITE(out, 1);
     for (;;)
-        LOCKED(p) {
+        LOCKED (p) {
             if (uvcsp_locked_after_death(p))
                 p->b = p->a;
             MUST(p->a == p->b);

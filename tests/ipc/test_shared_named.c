@@ -142,8 +142,9 @@ TEST(another_size_is_refused_and_so_is_what_is_no_name)
     ck_assert_ptr_null(uvcsp_shared_open(name, 4095));
     ck_assert_int_eq(errno, EEXIST);
     end(&a, 0);
-    static const char *const bad[] = {NULL, "", "a/b", "a b", "../x",
-                                      "1234567890123456789012345678901234567890123456789012345678901"};
+    static const char *const bad[] = {
+        NULL,  "",     "a/b",
+        "a b", "../x", "1234567890123456789012345678901234567890123456789012345678901"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         errno = 0;
         ck_assert_ptr_null(uvcsp_shared_open(bad[i], 1));
@@ -204,7 +205,7 @@ TEST(the_death_of_a_holder_is_told_to_another_program)
 PROCESS(adds, VAL(long *, p), VAL(int, n))
 {
     for (int i = 0; i < n; i++)
-        LOCKED(p) {
+        LOCKED (p) {
             long seen = *p;
             if (i % 8 == 0)
                 uvcsp_yield();
@@ -217,7 +218,7 @@ PROCESS(opens_by_name, VAL(int, n))
     long *p = uvcsp_shared_open(name, 64);
     MUST(p);
     for (int i = 0; i < n; i++)
-        LOCKED(p)
+        LOCKED (p)
             *p += 1;
 }
 
@@ -238,7 +239,7 @@ TEST(the_workers_of_one_program_have_it_too, .times = PLACEMENTS, .seconds = 60)
 
 PROCESS(holds_it, VAL(long *, p), IN(int, in))
 {
-    LOCKED(p)
+    LOCKED (p)
         (void)READ(in);
 }
 

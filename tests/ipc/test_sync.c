@@ -104,7 +104,8 @@ TEST(an_rlock_is_released_as_often_as_it_was_acquired, .times = PLACEMENTS)
 
 /* ---- semaphore ---- */
 
-PROCESS(enters, VAL(uvcsp_semaphore *, s), VAL(atomic_int *, inside), VAL(int, n), VAL(bool, chooses))
+PROCESS(enters, VAL(uvcsp_semaphore *, s), VAL(atomic_int *, inside), VAL(int, n),
+        VAL(bool, chooses))
 {
     for (int i = 0; i < n; i++) {
         if (chooses)
@@ -200,7 +201,8 @@ TEST(all_who_wait_for_an_event_see_it, .times = PLACEMENTS)
 {
     uvcsp_event *e = uvcsp_event_new();
     CHAN(int) c = CHANNEL(int);
-    ck_assert_int_eq(RUN(_i, waits_for_event(e, false, c), waits_for_event(e, true, c), sets_event(e, c),
+    ck_assert_int_eq(RUN(_i, waits_for_event(e, false, c), waits_for_event(e, true, c),
+                         sets_event(e, c),
                          WORKER(waits_for_event(e, false, c), waits_for_event(e, true, c))),
                      0);
     ck_assert(uvcsp_event_is_set(e));
@@ -224,7 +226,8 @@ TEST(a_choice_waits_for_all_of_them_together)
     IN_END(int) in = IN_OF(c);
     OUT_END(int) out = OUT_OF(c);
     int x;
-    uvcsp_guard guards[] = {ON_LOCK(l), ON_SEMAPHORE(s), ON_EVENT(e), ON_READ(in, &x), ON_TIMEOUT(0.01)};
+    uvcsp_guard guards[] = {ON_LOCK(l), ON_SEMAPHORE(s), ON_EVENT(e), ON_READ(in, &x),
+                            ON_TIMEOUT(0.01)};
     ck_assert_int_eq(uvcsp_alt(guards, 5, UVCSP_FAIR), 0);
     ck_assert_int_eq(uvcsp_alt(guards, 5, UVCSP_FAIR), 4);
     uvcsp_semaphore_release(s);
@@ -274,7 +277,8 @@ TEST(who_waits_for_what_is_freed_is_told, .times = PLACEMENTS)
     ck_assert_int_eq(uvcsp_lock_acquire(l, 0), UVCSP_OK);
     CHAN(int) c = CHANNEL(int);
     IN_END(int) in = IN_OF(c);
-    uvcsp_handle *h = _i == LIGHT ? GO(waits_for_what_is_freed(l, c)) : SPAWN(waits_for_what_is_freed(l, c));
+    uvcsp_handle *h =
+        _i == LIGHT ? GO(waits_for_what_is_freed(l, c)) : SPAWN(waits_for_what_is_freed(l, c));
     ck_assert_int_eq(READ(in), 1);
     uvcsp_sleep(0.005);
     uvcsp_lock_free(l);

@@ -57,11 +57,13 @@ TEST(a_lock_passes_from_a_killed_holder_to_who_waits, .times = 2, .seconds = 60)
         return;
     uvcsp_lock *l = uvcsp_lock_new();
     for (int round = 0; round < ROUNDS; round++) {
-        CHAN(int) c = CHANNEL(int), d = CHANNEL(int), never = CHANNEL(int), never_too = CHANNEL(int);
+        CHAN(int)
+        c = CHANNEL(int),
+        d = CHANNEL(int), never = CHANNEL(int), never_too = CHANNEL(int);
         OUT_END(int) keeps = OUT_OF(never), keeps_too = OUT_OF(never_too);
         uvcsp_handle *holder = started(holds_lock(l, c, never), IN_OF(c));
-        uvcsp_handle *heir = started(_i ? chooses_lock(l, d, never_too) : acquires_lock(l, d, never_too),
-                                     IN_OF(d));
+        uvcsp_handle *heir =
+            started(_i ? chooses_lock(l, d, never_too) : acquires_lock(l, d, never_too), IN_OF(d));
         if (round % 2)
             uvcsp_sleep(0.002);
         killed(holder);
@@ -90,6 +92,22 @@ TEST(a_process_that_returns_gives_back_what_it_holds, .times = 2 * PLACEMENTS)
     ck_assert_int_eq(uvcsp_semaphore_value(s), 2);
     ck_assert_int_eq(uvcsp_semaphore_acquire(s, 0), UVCSP_OWNER_DIED);
     ck_assert_int_eq(uvcsp_semaphore_acquire(s, 0), UVCSP_OK);
+}
+
+PROCESS(exits_with_lock, VAL(uvcsp_lock *, l), VAL(int, status))
+{
+    MUST(uvcsp_lock_acquire(l, -1) >= 0);
+    no_leak_check = true;
+    exit(status);
+}
+
+TEST(a_worker_that_exits_gives_back_what_it_holds, .times = 2)
+{
+    if (house_light())
+        return;
+    uvcsp_lock *l = uvcsp_lock_new();
+    ck_assert_int_eq(PAR(exits_with_lock(l, _i)), _i);
+    ck_assert_int_eq(uvcsp_lock_acquire(l, 5), UVCSP_OWNER_DIED);
 }
 
 /* ---- semaphore ---- */
@@ -168,7 +186,8 @@ TEST(a_killed_process_takes_no_notice_from_another, .seconds = 60)
         uvcsp_handle *victim = started(waits_for_notice(c, n, d), IN_OF(d));
         uvcsp_handle *other = started(waits_for_notice(c, n, e), IN_OF(e));
         killed(victim);
-        ck_assert(uvcsp_condition_acquire(c, -1) >= 0); /* both wait, or have died: the lock was given up */
+        ck_assert(uvcsp_condition_acquire(c, -1) >=
+                  0); /* both wait, or have died: the lock was given up */
         ck_assert_int_eq(uvcsp_condition_notify(c, 1), 0);
         ck_assert_int_eq(uvcsp_condition_release(c), 0);
         ended_well(other);

@@ -22,7 +22,8 @@ static bool is_turn(void *arg)
     return whose->box->turn == whose->turn;
 }
 
-PROCESS(takes_turns, VAL(uvcsp_condition *, c), VAL(struct box *, box), VAL(int, me), VAL(int, n), VAL(int, rounds))
+PROCESS(takes_turns, VAL(uvcsp_condition *, c), VAL(struct box *, box), VAL(int, me), VAL(int, n),
+        VAL(int, rounds))
 {
     struct whose whose = {box, me};
     for (int i = 0; i < rounds; i++) {
@@ -40,7 +41,8 @@ TEST(processes_take_turns_by_a_condition, .times = 2 * PLACEMENTS, .seconds = 60
     uvcsp_lock *l = _i / PLACEMENTS ? uvcsp_lock_new() : NULL;
     uvcsp_condition *c = uvcsp_condition_new(l);
     struct box *box = SHARED_RAW_VALUE(struct box);
-    ck_assert_int_eq(RUN(_i % PLACEMENTS, takes_turns(c, box, 0, 4, N), takes_turns(c, box, 1, 4, N),
+    ck_assert_int_eq(RUN(_i % PLACEMENTS, takes_turns(c, box, 0, 4, N),
+                         takes_turns(c, box, 1, 4, N),
                          WORKER(takes_turns(c, box, 2, 4, N), takes_turns(c, box, 3, 4, N))),
                      0);
     ck_assert_int_eq(box->rounds, 4 * N);
@@ -78,7 +80,8 @@ PROCESS(notifies_one_two_and_all, VAL(uvcsp_condition *, c), VAL(struct box *, b
     wait_until(c, &box->waiting, 5);
     for (int i = 0; i < 3; i++) {
         MUST_BE(uvcsp_condition_acquire(c, -1), UVCSP_OK);
-        MUST_BE(i < 2 ? uvcsp_condition_notify(c, (unsigned)n[i]) : uvcsp_condition_notify_all(c), 0);
+        MUST_BE(i < 2 ? uvcsp_condition_notify(c, (unsigned)n[i]) : uvcsp_condition_notify_all(c),
+                0);
         MUST(box->woken == (i ? woken[i - 1] : 0));
         MUST_BE(uvcsp_condition_release(c), 0);
         wait_until(c, &box->woken, woken[i]);
@@ -90,7 +93,8 @@ TEST(a_condition_wakes_as_many_as_were_notified, .times = PLACEMENTS)
     uvcsp_condition *c = uvcsp_condition_new(NULL);
     struct box *box = SHARED_RAW_VALUE(struct box);
     ck_assert_int_eq(RUN(_i, waits_once(c, box), waits_once(c, box), waits_once(c, box),
-                         WORKER(waits_once(c, box), waits_once(c, box)), notifies_one_two_and_all(c, box)),
+                         WORKER(waits_once(c, box), waits_once(c, box)),
+                         notifies_one_two_and_all(c, box)),
                      0);
 }
 
@@ -137,7 +141,8 @@ PROCESS(goes_round, VAL(uvcsp_barrier *, b), VAL(struct rounds *, rounds), VAL(i
         rounds->arrived++;
         MUST_BE(uvcsp_barrier_wait(b, -1, &index), UVCSP_OK);
         MUST(index >= 0 && index < 4);
-        MUST(atomic_load(&rounds->arrived) >= 4 * (i + 1) && atomic_load(&rounds->actions) >= i + 1);
+        MUST(atomic_load(&rounds->arrived) >= 4 * (i + 1) &&
+             atomic_load(&rounds->actions) >= i + 1);
         rounds->indexes += index;
         MUST_BE(uvcsp_barrier_wait(b, -1, NULL), UVCSP_OK);
     }
@@ -182,7 +187,8 @@ TEST(who_gives_up_breaks_the_barrier_until_it_is_reset, .times = 3 * PLACEMENTS)
 {
     uvcsp_barrier *b = uvcsp_barrier_new(4, NULL, NULL);
     int how = _i / PLACEMENTS;
-    ck_assert_int_eq(RUN(_i % PLACEMENTS, finds_it_broken(b), finds_it_broken(b), breaks_it(b, how)), 0);
+    ck_assert_int_eq(
+        RUN(_i % PLACEMENTS, finds_it_broken(b), finds_it_broken(b), breaks_it(b, how)), 0);
     if (how < 2) {
         ck_assert_int_eq(uvcsp_barrier_wait(b, -1, NULL), UVCSP_BROKEN);
         ck_assert_int_eq(uvcsp_barrier_reset(b), 0);
