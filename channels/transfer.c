@@ -96,6 +96,8 @@ static int send_data(struct usp_offer *reader, const struct usp_bytes *bytes)
     USP_FAILPOINT("data-sent");
     if (rc == 1)
         return wait_for_stream(self); /* hooks.sent takes the flag down */
+    if (rc == -ECONNRESET)
+        rc = USP_RETRY; /* and so does the reader, which has lost the rest of it */
     if (self) {
         self->flags &= (uint8_t)~USP_TASK_STREAMING;
         atomic_store_explicit(&self->commit, USP_NONE, memory_order_relaxed);
@@ -313,6 +315,15 @@ static void lost(const struct usp_frame *frame, void *at)
     usp_wake(task);
 }
 
+/* A reader cannot be given what it has asked for: both look again, and then the bytes are in the arena. If that was so
+   before, there is no room for them. */
+static void decline(const struct usp_frame *frame, struct usp_channel *channel)
+{
+    frame->from->outcome = channel->carrier == UVCSP_SHARED ? -ENOMEM : USP_RETRY;
+    channel->carrier = UVCSP_SHARED;
+    usp_wake_any(frame->from);
+}
+
 static void on_pull(const struct usp_frame *frame)
 {
     struct usp_task *task = frame->to;
@@ -333,8 +344,11 @@ static void on_pull(const struct usp_frame *frame)
         task->flags |= USP_TASK_STREAMING;
         return;
     }
-    if (rc < 0)
+    if (rc < 0) {
         note_way(offer->channel, offer->data, USP_ON_ITS_WAY);
+        if (rc != -ECONNRESET)
+            decline(frame, offer->channel);
+    }
     task->outcome = rc < 0 ? USP_RETRY : 0;
     usp_wake(task);
 }

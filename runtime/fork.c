@@ -59,7 +59,7 @@ static void on_orphan(int signum)
 /* A link whose other side has ended is no reason to die; a program's own pipe is, as ever. */
 static void on_broken_pipe(int signum)
 {
-    if (usp_link_writing || usp_current() == usp_sched.loop_fibre)
+    if (usp_writing || usp_current() == usp_sched.loop_fibre)
         return; /* the write says EPIPE */
     signal(signum, SIG_DFL);
     raise(signum);
@@ -121,6 +121,7 @@ __attribute__((noreturn)) static void be_born(const struct order *order, int fd,
     if (!atomic_compare_exchange_strong(&self->birth, &birth, birth | (uint32_t)pid))
         stray();
     self->pid = pid;
+    usp_writing = 0;
     usp_sched_forget();
     usp_link_forget();
     usp_supervise_forget();

@@ -43,18 +43,19 @@ struct link {
 
 struct request {
     uv_write_t write;
+    size_t room; /* for a payload, besides the header */
     struct usp_task *stream;
     char copy[];
 };
 
 struct usp_link_hooks usp_link_hooks;
-volatile sig_atomic_t usp_link_writing;
 
 static struct link *links;
 static struct link *by_peer[USP_MAX_WORKERS];
 static uv_pipe_t listener;
 static bool listening;
 static unsigned n_queued;
+static struct request *spare;
 static char scratch[SCRATCH_SIZE];
 static char waste[4096];
 
@@ -233,7 +234,8 @@ static struct link *new_link(unsigned peer)
 /* A connection that cannot be taken is closed, not left alone: whoever has made it waits for an answer. */
 static void turn_away(uv_stream_t *server)
 {
-    close(server->accepted_fd);
+    if (server->accepted_fd >= 0)
+        close(server->accepted_fd);
     server->accepted_fd = -1;
 }
 
@@ -246,6 +248,8 @@ static void on_connection(uv_stream_t *server, int status)
         return;
     }
     int rc = uv_accept(server, (uv_stream_t *)&link->pipe);
+    if (rc < 0)
+        turn_away(server);
     if (rc == 0)
         rc = uv_read_start((uv_stream_t *)&link->pipe, give_buffer, on_read);
     if (rc < 0)
@@ -366,46 +370,71 @@ static int link_to(unsigned worker, struct link **linkp)
 
 /* ---- sending ---- */
 
+/* What is to be queued, if the socket does not take all, is had before anything is written: half a frame cannot be
+   taken back. */
+static struct request *take_request(size_t most)
+{
+    struct request *request = spare;
+    if (most <= SMALL_PAYLOAD && request) {
+        spare = NULL;
+        return request;
+    }
+    size_t room = most <= SMALL_PAYLOAD ? SMALL_PAYLOAD : most;
+    request = malloc(sizeof *request + sizeof(struct usp_frame) + room);
+    if (request)
+        request->room = room;
+    return request;
+}
+
+static void give_request(struct request *request)
+{
+    if (!spare && request->room == SMALL_PAYLOAD)
+        spare = request;
+    else
+        free(request);
+}
+
 static void on_written(uv_write_t *write, int status)
 {
     struct request *request = (struct request *)write;
     struct usp_task *stream = request->stream;
     n_queued--;
-    free(request);
+    give_request(request);
     if (stream)
         usp_link_hooks.sent(stream, status);
 }
 
 /* Queues what the socket has not taken: `done` bytes of header and payload have gone. */
-static int queue_rest(struct link *link, const struct usp_frame *frame, const char *payload,
-                      size_t done, struct usp_task *stream)
+static int queue_rest(struct link *link, struct request *request, const struct usp_frame *frame,
+                      const char *payload, size_t done, struct usp_task *stream)
 {
     size_t header = done < sizeof *frame ? sizeof *frame - done : 0;
     size_t skip = done > sizeof *frame ? done - sizeof *frame : 0;
     size_t rest = frame->length - skip;
     bool copy = !stream || rest <= SMALL_PAYLOAD;
-    struct request *request = malloc(sizeof *request + header + (copy ? rest : 0));
-    if (!request)
-        return -ENOMEM;
     memcpy(request->copy, (const char *)frame + (sizeof *frame - header), header);
     if (copy && rest)
         memcpy(request->copy + header, payload + skip, rest);
     request->stream = copy ? NULL : stream;
-    uv_buf_t buffers[64];
-    unsigned n = 0;
-    buffers[n++] = uv_buf_init(request->copy, (unsigned)(header + (copy ? rest : 0)));
-    for (size_t at = skip; !copy && at < frame->length && n < 64;) {
-        size_t chunk = frame->length - at > 1u << 30 ? 1u << 30 : frame->length - at;
-        buffers[n++] = uv_buf_init((char *)(uintptr_t)payload + at, (unsigned)chunk);
-        at += chunk;
-    }
-    int rc = uv_write(&request->write, (uv_stream_t *)&link->pipe, buffers, n, on_written);
-    if (rc < 0) {
-        free(request);
+    uv_buf_t buffers[2] = {
+        {.base = request->copy, .len = header + (copy ? rest : 0)},
+        {.base = (char *)(uintptr_t)payload + skip, .len = rest},
+    };
+    int rc = uv_write(&request->write, (uv_stream_t *)&link->pipe, buffers, copy ? 1 : 2, on_written);
+    if (rc < 0)
         return rc;
-    }
     n_queued++;
     return copy ? 0 : 1;
+}
+
+/* Half a frame has been written, and the rest cannot be: the peer sees the end of file in the middle of it. */
+static void break_link(struct link *link)
+{
+    uv_os_fd_t fd;
+    if (by_peer[link->peer] == link)
+        by_peer[link->peer] = NULL;
+    if (uv_fileno((uv_handle_t *)&link->pipe, &fd) == 0)
+        shutdown(fd, SHUT_WR);
 }
 
 static int send_frame(unsigned worker, struct usp_frame *frame, const void *payload,
@@ -415,31 +444,41 @@ static int send_frame(unsigned worker, struct usp_frame *frame, const void *payl
     int rc = link_to(worker, &link);
     if (rc < 0)
         return rc;
+    struct request *request = take_request(stream ? SMALL_PAYLOAD : frame->length);
+    if (!request)
+        return -ENOMEM;
     frame->worker = usp_worker_index();
     USP_FAILPOINT("linked");
     uv_buf_t buffers[2] = {
-        uv_buf_init((char *)frame, sizeof *frame),
-        uv_buf_init((char *)(uintptr_t)payload,
-                    frame->length > 1u << 30 ? 1u << 30 : (unsigned)frame->length),
+        {.base = (char *)frame, .len = sizeof *frame},
+        {.base = (char *)(uintptr_t)payload, .len = frame->length},
     };
     rc = uv_try_write((uv_stream_t *)&link->pipe, buffers, frame->length ? 2 : 1);
     if (rc < 0 && rc != UV_EAGAIN) {
+        give_request(request);
         by_peer[worker] = NULL; /* what it has sent is still to be read; the end of file closes the link */
         return rc;
     }
     USP_FAILPOINT("frame-written");
     size_t done = rc < 0 ? 0 : (size_t)rc;
-    if (done == sizeof *frame + frame->length)
-        return 0;
-    return queue_rest(link, frame, payload, done, stream);
+    rc = 0;
+    if (done < sizeof *frame + frame->length)
+        rc = queue_rest(link, request, frame, payload, done, stream);
+    if (done == sizeof *frame + frame->length || rc < 0)
+        give_request(request);
+    if (rc < 0 && done > 0) {
+        break_link(link);
+        rc = done < sizeof *frame ? -EPIPE : -ECONNRESET;
+    }
+    return rc;
 }
 
 int usp_link_send(unsigned worker, struct usp_frame *frame, const void *payload,
                   struct usp_task *stream)
 {
-    usp_link_writing = 1;
+    usp_writing++;
     int rc = send_frame(worker, frame, payload, stream);
-    usp_link_writing = 0;
+    usp_writing--;
     return rc;
 }
 
@@ -452,9 +491,9 @@ bool usp_link_is_ready(unsigned worker)
 int usp_link_ready(unsigned worker, struct usp_task *task)
 {
     struct link *link;
-    usp_link_writing = 1;
+    usp_writing++;
     int rc = link_to(worker, &link);
-    usp_link_writing = 0;
+    usp_writing--;
     if (rc < 0 || link->confirmed)
         return rc;
     struct waiter waiter = {link->waiting, task};
@@ -531,6 +570,8 @@ void usp_link_forget(void)
 
 void usp_link_deinit(void)
 {
+    free(spare);
+    spare = NULL;
     while (links)
         close_link(links);
     if (listening)

@@ -54,13 +54,10 @@ bool usp_link_is_ready(unsigned worker);
 int usp_link_ready(unsigned worker, struct usp_task *task);
 
 /* Sends a frame to a worker. 0: sent, or copied and queued. 1: the payload is being sent from where it lies;
-   `stream` (a task of this worker) must wait, and hooks.sent will be called for it. -errno: no link could be
-   had, nothing was sent. */
+   `stream` (a task of this worker) must wait, and hooks.sent will be called for it. -ECONNRESET: the link broke
+   when the peer had the header, and it is told. Any other -errno: no link could be had, nothing was sent. */
 int usp_link_send(unsigned worker, struct usp_frame *frame, const void *payload,
                   struct usp_task *stream);
-
-/* True while usp_link_send() writes: a signal handler wants to know. */
-extern volatile sig_atomic_t usp_link_writing;
 
 /* Rings a worker: makes its loop return. Where no link can be had, a signal does it. */
 void usp_link_bell(unsigned worker);

@@ -23,6 +23,7 @@
 #define POLL_TICKS 60000
 
 struct usp_sched usp_sched;
+volatile sig_atomic_t usp_writing;
 struct usp_sched_hooks usp_sched_hooks;
 _Thread_local bool usp_here;
 
@@ -220,7 +221,9 @@ void usp_on_loop_stack(void (*fn)(void *), void *arg)
 void usp_poll(void)
 {
     usp_sched.polled = usp_ticks();
+    usp_writing++;
     uv_run(&loop, UV_RUN_NOWAIT);
+    usp_writing--;
 }
 
 static void run_errand(void)
@@ -422,10 +425,12 @@ int usp_sched_deinit(void)
     usp_sources_deinit();
     if (!uv_is_closing((uv_handle_t *)&keep_alive))
         uv_close((uv_handle_t *)&keep_alive, NULL);
+    usp_writing++;
     uv_run(&loop, UV_RUN_NOWAIT);
     uv_walk(&loop, close_left, NULL);
     while (uv_run(&loop, UV_RUN_NOWAIT) != 0)
         ;
+    usp_writing--;
     int rc = uv_loop_close(&loop);
     usp_stack_deinit();
     usp_overflow_remove();

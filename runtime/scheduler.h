@@ -10,6 +10,7 @@
 #ifndef USP_RUNTIME_SCHEDULER_H
 #define USP_RUNTIME_SCHEDULER_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
@@ -33,6 +34,9 @@ struct usp_sched {
     uv_loop_t *loop;
 };
 extern struct usp_sched usp_sched;
+
+/* Not 0 while a link may be written to outside of the loop's fibre: the handler of SIGPIPE wants to know. */
+extern volatile sig_atomic_t usp_writing;
 
 /* True in the one thread that runs processes. The first call of the library makes it so. */
 extern _Thread_local bool usp_here __attribute__((tls_model("initial-exec")));
@@ -85,13 +89,6 @@ static inline struct usp_fibre *usp_pick(void)
     return next;
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-#define USP_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define USP_ASAN 1
-#endif
-#endif
 
 #ifdef USP_ASAN
 void usp_switch_to(struct usp_fibre *to);

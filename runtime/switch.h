@@ -8,6 +8,14 @@
 #ifndef USP_RUNTIME_SWITCH_H
 #define USP_RUNTIME_SWITCH_H
 
+#if defined(__SANITIZE_ADDRESS__)
+#define USP_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define USP_ASAN 1
+#endif
+#endif
+
 #if !defined(USP_SWITCH_UCONTEXT) && defined(__x86_64__)
 
 #ifdef __AVX512F__
@@ -43,7 +51,7 @@ static inline __attribute__((always_inline)) void usp_switch(void **save, void *
 
 /* The same as a function that is entered by a jump at the end of another: its caller is where the fibre
    goes on. usp_park_tail_slow() makes it call usp_tail_hook() before, if it is parked here. */
-#if !defined(__SANITIZE_ADDRESS__) && !defined(USP_NO_PARK_TAIL)
+#if !defined(USP_ASAN) && !defined(USP_NO_PARK_TAIL)
 #define USP_PARK_TAIL 1
 void usp_park_tail(void **save, void *load);
 void usp_park_tail_slow(void *sp);

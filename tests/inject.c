@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -52,6 +53,20 @@
     CALL(int, uv_pipe_open, uv_pipe_open, (uv_pipe_t * p, uv_file fd), (p, fd), -errno)            \
     CALL(int, uv_poll_init, uv_poll_init, (uv_loop_t * l, uv_poll_t * p, int fd), (l, p, fd),      \
          -errno)                                                                                   \
+    CALL(int, getsockname, getsockname, (int fd, struct sockaddr *a, socklen_t *n), (fd, a, n), -1)  \
+    CALL(int, epoll_create1, epoll_create1, (int flags), (flags), -1)                              \
+    CALL(int, epoll_ctl, epoll_ctl, (int e, int op, int fd, struct epoll_event *event),            \
+         (e, op, fd, event), -1)                                                                   \
+    CALL(int, uv_listen, uv_listen, (uv_stream_t * s, int n, uv_connection_cb cb), (s, n, cb),     \
+         -errno)                                                                                   \
+    CALL(int, uv_accept, uv_accept, (uv_stream_t * s, uv_stream_t * c), (s, c), -errno)            \
+    CALL(int, uv_read_start, uv_read_start,                                                        \
+         (uv_stream_t * s, uv_alloc_cb alloc, uv_read_cb read), (s, alloc, read), -errno)          \
+    CALL(int, uv_write, uv_write,                                                                  \
+         (uv_write_t * w, uv_stream_t * s, const uv_buf_t *b, unsigned n, uv_write_cb cb),         \
+         (w, s, b, n, cb), -errno)                                                                 \
+    CALL(int, uv_signal_start, uv_signal_start, (uv_signal_t * s, uv_signal_cb cb, int signum),    \
+         (s, cb, signum), -errno)                                                                  \
     CALL(int, uv_queue_work, uv_queue_work,                                                        \
          (uv_loop_t * l, uv_work_t * w, uv_work_cb cb, uv_after_work_cb after), (l, w, cb, after), \
          -errno)
