@@ -50,6 +50,7 @@ struct usp_offer {
     uint8_t queued;
     uint8_t single;      /* of a wait with nothing else in it: only who holds the channel's lock can claim it */
     uint8_t filled;      /* the bytes are in `small` or `stash` */
+    uint8_t no_room;     /* they should be, but the arena had no room for them */
     uint8_t looks;       /* of an end that looks: it is woken by a message, and the message stays where it is */
     char small[USP_SMALL] __attribute__((aligned(8)));
 };

@@ -142,6 +142,7 @@ int usp_after_wait(struct usp_task *self, struct usp_offer *offer, int armed)
     atomic_store_explicit(&self->commit, USP_NONE, memory_order_relaxed);
     int outcome = self->outcome == USP_FILLED ? 0 : self->outcome;
     offer->looks = 0; /* as fast.c expects it */
+    offer->no_room = 0;
     if (usp_commit_index(commit) != INDEX_CHANNEL) {
         usp_lock(channel);
         if (offer->queued)

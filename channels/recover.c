@@ -1,17 +1,18 @@
 /* What is done to the channels when a worker has died.
 
-   First the locks that it held are freed, by whoever needs one or by the supervisor. What such a lock guards may be
-   half done, so the channel is repaired from what is stored whole:
+   First the locks that it held are freed, by whoever needs one or by the supervisor. What such a
+   lock guards may be half done, so the channel is repaired from what is stored whole:
 
        queues    anew, from the offers of every task that is open, in the order of their tickets
        counts    from the records of ends: one counts if its magic says so
        buffer    `written` and `read` say what is in it; that belongs to nobody
        ended     is stored before the counts go down, and whoever waits is sent to look again
 
-   Then the dead one's offers are withdrawn and its ends go, which poisons their channels with the cause.
+   Then the dead one's offers are withdrawn and its ends go, which poisons their channels with the
+   cause.
 
-   A mobile end on its way is the exception: survivors may have received it, and whether they have is known only
-   when each has looked. So it goes last, if nobody has taken it. */
+   A mobile end on its way is the exception: survivors may have received it, and whether they have
+   is known only when each has looked. So it goes last, if nobody has taken it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,14 +55,16 @@ static struct usp_offer *offers_of(struct usp_task *task, uint32_t *np)
     return table;
 }
 
-/* A task with an offer at this channel does not get beyond withdrawing it without the lock; so what is read here of such
-   an offer stays. It leaves the queue that is dropped, also if its task has been claimed elsewhere meanwhile. */
+/* A task with an offer at this channel does not get beyond withdrawing it without the lock; so
+   what is read here of such an offer stays. It leaves the queue that is dropped, also if its task
+   has been claimed elsewhere meanwhile. */
 static void collect_offers(void *block, unsigned owner, void *arg)
 {
     struct rebuild *rebuild = arg;
     struct usp_task *task = block;
-    bool open = owner != rebuild->dead &&
-                usp_commit_state(atomic_load_explicit(&task->commit, memory_order_acquire)) == USP_OPEN;
+    bool open =
+        owner != rebuild->dead &&
+        usp_commit_state(atomic_load_explicit(&task->commit, memory_order_acquire)) == USP_OPEN;
     uint32_t n;
     struct usp_offer *offers = offers_of(task, &n);
     for (uint32_t i = 0; i < n; i++) {
@@ -77,7 +80,8 @@ static void collect_offers(void *block, unsigned owner, void *arg)
 
 static int by_ticket(const void *a, const void *b)
 {
-    uint32_t x = (*(struct usp_offer *const *)a)->ticket, y = (*(struct usp_offer *const *)b)->ticket;
+    uint32_t x = (*(struct usp_offer *const *)a)->ticket,
+             y = (*(struct usp_offer *const *)b)->ticket;
     return (int32_t)(x - y) < 0 ? -1 : x != y;
 }
 
@@ -93,8 +97,9 @@ static void rebuild_queues(struct usp_channel *channel, unsigned dead)
     free(rebuild.found);
 }
 
-/* A writer that was claimed for the buffer: if its message is in, it must not come again. Only the claim of who moved
-   it can be in its commit word, for without this lock nobody sends the writer on its way. */
+/* A writer that was claimed for the buffer: if its message is in, it must not come again. Only
+   the claim of who moved it can be in its commit word, for without this lock nobody sends the
+   writer on its way. */
 static void finish_refill(struct usp_channel *channel)
 {
     struct usp_task *task = channel->refill;
@@ -159,8 +164,9 @@ static bool repair_and_unlock(struct usp_channel *channel, unsigned dead)
 
 /* ---- locks ---- */
 
-/* A channel that was biased to the dead one, or whose bias it was about to take away. Where it was inside, so is now
-   whoever repairs it. The bias stays; it is in nobody's way. False: the channel is gone. */
+/* A channel that was biased to the dead one, or whose bias it was about to take away. Where it
+   was inside, so is now whoever repairs it. The bias stays; it is in nobody's way. False: the
+   channel is gone. */
 static bool seize_bias(struct usp_channel *channel, unsigned dead)
 {
     uint32_t dead_inside = channel->home == dead ? 1 : dead + USP_REPAIRING;
@@ -181,7 +187,8 @@ static void seize_lock(void *block, unsigned owner, void *arg)
     uint32_t held = dead + 1;
     if (!usp_arena_is(channel, USP_BLOCK_CHANNEL) || channel->magic != USP_CHANNEL_MAGIC)
         return;
-    if ((atomic_load(&channel->bias) || atomic_load(&channel->inside)) && !seize_bias(channel, dead))
+    if ((atomic_load(&channel->bias) || atomic_load(&channel->inside)) &&
+        !seize_bias(channel, dead))
         return;
     if (atomic_load(&channel->lock) == held &&
         atomic_compare_exchange_strong(&channel->lock, &held, usp_worker_index() + 1))
@@ -235,7 +242,8 @@ static void release(struct usp_end *end, const char *how)
     usp_end_release(end, how ? USP_LEAVE_POISON : USP_LEAVE_RETIRE, how);
 }
 
-/* A survivor may just be adopting an end that it has got from the dead one: then it is its owner before it is at home. */
+/* A survivor may just be adopting an end that it has got from the dead one: then it is its owner
+   before it is at home. */
 static void drop_end(void *block, unsigned owner, void *arg)
 {
     struct burial *burial = arg;
@@ -279,8 +287,8 @@ static struct usp_end *end_in(const void *value)
     return usp_arena_is(end, USP_BLOCK_END) && end->magic == USP_END_MAGIC ? end : NULL;
 }
 
-/* What a dead claimer has left in the offers is its own, and is given back with the rest of it; what it has
-   taken in hand of this process's is not. */
+/* What a dead claimer has left in the offers is its own, and is given back with the rest of it;
+   what it has taken in hand of this process's is not. */
 static void retry(struct usp_task *task)
 {
     struct usp_wait *wait = usp_wait_of(task);

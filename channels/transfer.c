@@ -8,8 +8,8 @@
 
 /* ---- waiting for a stream ---- */
 
-/* The calling process waits for the other side of a communication that has been agreed. Its commit word
-   names the worker that it depends on, so that it is looked after if that one dies. */
+/* The calling process waits for the other side of a communication that has been agreed. Its
+   commit word names the worker that it depends on, so that it is looked after if that one dies. */
 static void depend_on(struct usp_task *self, unsigned worker)
 {
     self->woken = 0;
@@ -56,8 +56,8 @@ static bool leave_in_arena(struct usp_offer *reader, const struct usp_bytes *byt
     return true;
 }
 
-/* Waits for a link to the worker of a claimed partner. 0; -errno: there is none; USP_RETRY: that worker has ended, and
-   the partner's memory may be another's by now. */
+/* Waits for a link to the worker of a claimed partner. 0; -errno: there is none; USP_RETRY: that
+   worker has ended, and the partner's memory may be another's by now. */
 static int have_link(struct usp_task *self, unsigned worker)
 {
     if (__builtin_expect(usp_link_is_ready(worker), 1))
@@ -124,10 +124,13 @@ static int deliver_far(struct usp_channel *channel, struct usp_offer *reader,
     int rc = send_data(reader, bytes);
     if (rc == 0 || rc == USP_RETRY)
         return rc;
-    /* no link: a full table of descriptors, or a worker that has just died. The arena is always there. */
+    /* no link: a full table of descriptors, or a worker that has just died. The arena is always
+       there. */
     if (leave_in_arena(reader, bytes))
         return 0;
-    usp_report("channel '%s': neither a link (%s) nor room in the arena for %zu bytes; the reader looks again",
+    if (usp_supervise_has_ended(reader->task->worker))
+        return USP_RETRY;
+    usp_report("channel '%s': neither a link (%s) nor room in the arena for %zu bytes",
                channel->name, strerror(-rc), bytes->length);
     reader->task->outcome = USP_RETRY;
     usp_wake_far(reader->task);
@@ -203,15 +206,16 @@ static int pull(struct usp_channel *channel, struct usp_offer *writer, void *val
             return wait_for_stream(self);
         atomic_store_explicit(&self->commit, USP_NONE, memory_order_relaxed);
     }
-    /* no link: the writer leaves the bytes in the arena, whatever their length, and both look again */
-    bool there_already = channel->carrier == UVCSP_SHARED;
-    if (there_already)
-        usp_report("channel '%s': neither a link (%s) nor room in the arena for %zu bytes", channel->name,
-                   strerror(-rc), (size_t)writer->length);
+    /* no link: the writer leaves the bytes in the arena, whatever their length, and both look
+       again */
+    bool no_room = writer->no_room && !usp_supervise_has_ended(task->worker);
+    if (no_room)
+        usp_report("channel '%s': neither a link (%s) nor room in the arena for %zu bytes",
+                   channel->name, strerror(-rc), (size_t)writer->length);
     channel->carrier = UVCSP_SHARED;
     task->outcome = USP_RETRY;
     usp_wake_far(task);
-    return there_already ? -ENOMEM : USP_RETRY;
+    return no_room ? -ENOMEM : USP_RETRY;
 }
 
 int usp_receive(struct usp_channel *channel, struct usp_offer *writer, void *value)
@@ -236,6 +240,7 @@ int usp_receive(struct usp_channel *channel, struct usp_offer *writer, void *val
 void usp_stash(struct usp_offer *offer)
 {
     struct usp_channel *channel = offer->channel;
+    offer->no_room = 0;
     if (!channel->far)
         return;
     if (offer->length <= USP_SMALL) {
@@ -247,6 +252,7 @@ void usp_stash(struct usp_offer *offer)
         if (usp_arena_holds(offer->data, offer->length))
             return;
         offer->stash = usp_arena_alloc(offer->length, USP_BLOCK_MESSAGE);
+        offer->no_room = !offer->stash;
         if (!offer->stash)
             return;
         memcpy(offer->stash, offer->data, offer->length);
@@ -315,12 +321,12 @@ static void lost(const struct usp_frame *frame, void *at)
     usp_wake(task);
 }
 
-/* A reader cannot be given what it has asked for: both look again, and then the bytes are in the arena. If that was so
-   before, there is no room for them. */
-static void decline(const struct usp_frame *frame, struct usp_channel *channel)
+/* A reader cannot be given what it has asked for: both look again, and then the bytes are in the
+   arena, if there is room for them. */
+static void decline(const struct usp_frame *frame, const struct usp_offer *offer)
 {
-    frame->from->outcome = channel->carrier == UVCSP_SHARED ? -ENOMEM : USP_RETRY;
-    channel->carrier = UVCSP_SHARED;
+    frame->from->outcome = offer->no_room ? -ENOMEM : USP_RETRY;
+    offer->channel->carrier = UVCSP_SHARED;
     usp_wake_any(frame->from);
 }
 
@@ -347,7 +353,7 @@ static void on_pull(const struct usp_frame *frame)
     if (rc < 0) {
         note_way(offer->channel, offer->data, USP_ON_ITS_WAY);
         if (rc != -ECONNRESET)
-            decline(frame, offer->channel);
+            decline(frame, offer);
     }
     task->outcome = rc < 0 ? USP_RETRY : 0;
     usp_wake(task);

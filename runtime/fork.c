@@ -41,7 +41,8 @@ static void on_bell(int signum)
     usp_sched_interrupt();
 }
 
-/* The parent has died. SIGTERM may be handled or ignored, so a timer of the kernel's stands behind it. */
+/* The parent has died. SIGTERM may be handled or ignored, so a timer of the kernel's stands
+   behind it. */
 static void on_orphan(int signum)
 {
     (void)signum;
@@ -83,7 +84,8 @@ void usp_signals_install(void)
 
 __attribute__((weak)) void __gcov_dump(void);
 
-/* Not by exit(): its handlers are the parent's, and libuv's would wait for threads that only the parent has. */
+/* Not by exit(): its handlers are the parent's, and libuv's would wait for threads that only the
+   parent has. */
 void usp_worker_leave(int code)
 {
     fflush(NULL);
@@ -137,6 +139,8 @@ __attribute__((noreturn)) static void be_born(const struct order *order, int fd,
         rc = usp_link_listen();
     if (rc == 0)
         rc = usp_link_adopt(parent_index, fd);
+    if (rc == 0)
+        rc = usp_supervise_start();
     if (rc < 0)
         fail_start(self, rc);
     USP_FAILPOINT("child-ready");
@@ -162,8 +166,8 @@ static bool nothing_under_way(void)
     return true;
 }
 
-/* Called by the loop's fibre when nothing is ready: a worker ends with its last fibre, when what it started
-   has ended and what it has sent is on its way. */
+/* Called by the loop's fibre when nothing is ready: a worker ends with its last fibre, when what
+   it started has ended and what it has sent is on its way. */
 void usp_worker_finished(void)
 {
     if (usp_worker_is_root()) {
@@ -172,8 +176,7 @@ void usp_worker_finished(void)
             usp_worker_hooks.stuck();
         return;
     }
-    if (usp_sched.n_live > 0 || usp_worker_children() > 0 ||
-        usp_link_queued() > 0)
+    if (usp_sched.n_live > 0 || usp_worker_children() > 0 || usp_link_queued() > 0)
         return;
     usp_supervise_hand_over();
     usp_arena_drain();
@@ -190,8 +193,8 @@ void usp_worker_exiting(void)
 
 /* ---- the parent ---- */
 
-/* From the first fork on, lines of several workers may meet in one file: none is cut in two, and what was
-   printed before a message is sent stands before what is printed when it has come. */
+/* From the first fork on, lines of several workers may meet in one file: none is cut in two, and
+   what was printed before a message is sent stands before what is printed when it has come. */
 static void line_buffer_stdout(void)
 {
     if (!__flbf(stdout) && __fbufsize(stdout) != 1)
@@ -202,6 +205,8 @@ static int prepare_parent(void)
 {
     static pid_t prepared;
     int rc = usp_link_listen(); /* each time: the library may have been shut down since */
+    if (rc == 0)
+        rc = usp_supervise_start();
     if (rc < 0 || prepared == getpid())
         return rc;
     if (usp_worker_is_root()) {
@@ -213,8 +218,8 @@ static int prepare_parent(void)
     return 0;
 }
 
-/* The stacks that pointers in a new process may point into: of whoever starts it, and of those who wait for
-   him in turn. */
+/* The stacks that pointers in a new process may point into: of whoever starts it, and of those
+   who wait for him in turn. */
 static void inherit_stacks(struct usp_fibre *fibre, bool inherit)
 {
     for (; fibre; fibre = fibre->parent)
@@ -261,7 +266,8 @@ static void carry_out(void *arg)
     USP_FAILPOINT("parent-forked");
     child->pid = pid;
     int fd = pidfd_open_(pid);
-    int rc = fd < 0 ? -errno : usp_supervise_add(order->index, pid, fd, order->ended, order->ended_arg);
+    int rc =
+        fd < 0 ? -errno : usp_supervise_add(order->index, pid, fd, order->ended, order->ended_arg);
     if (rc < 0) { /* a child that cannot be watched must not be */
         kill(pid, SIGKILL);
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
@@ -280,8 +286,8 @@ static void carry_out(void *arg)
 int usp_worker_fork(unsigned index, void (*run)(void *), void *arg, usp_ended_fn *ended,
                     void *ended_arg)
 {
-    struct order order = {index, usp_worker_of(index)->generation, run, arg, ended, ended_arg,
-                          usp_current(), 0};
+    struct order order = {
+        index, usp_worker_of(index)->generation, run, arg, ended, ended_arg, usp_current(), 0};
     usp_on_loop_stack(carry_out, &order);
     return order.result;
 }

@@ -94,8 +94,9 @@ static void close_link(struct link *link)
     uv_close((uv_handle_t *)&link->pipe, closed);
 }
 
-/* Whoever knows the address could connect. It has to be the same user, by the word of the kernel, and to
-   know the secret that lies in the arena. (Its process may have ended since; what it sent still counts.) */
+/* Whoever knows the address could connect. It has to be the same user, by the word of the kernel,
+   and to know the secret that lies in the arena. (Its process may have ended since; what it sent
+   still counts.) */
 static bool introduce(struct link *link, const struct usp_frame *frame)
 {
     uv_os_fd_t fd;
@@ -231,7 +232,8 @@ static struct link *new_link(unsigned peer)
 
 /* ---- connecting ---- */
 
-/* A connection that cannot be taken is closed, not left alone: whoever has made it waits for an answer. */
+/* A connection that cannot be taken is closed, not left alone: whoever has made it waits for an
+   answer. */
 static void turn_away(uv_stream_t *server)
 {
     if (server->accepted_fd >= 0)
@@ -370,8 +372,8 @@ static int link_to(unsigned worker, struct link **linkp)
 
 /* ---- sending ---- */
 
-/* What is to be queued, if the socket does not take all, is had before anything is written: half a frame cannot be
-   taken back. */
+/* What is to be queued, if the socket does not take all, is had before anything is written: half
+   a frame cannot be taken back. */
 static struct request *take_request(size_t most)
 {
     struct request *request = spare;
@@ -427,7 +429,8 @@ static int queue_rest(struct link *link, struct request *request, const struct u
     return copy ? 0 : 1;
 }
 
-/* Half a frame has been written, and the rest cannot be: the peer sees the end of file in the middle of it. */
+/* Half a frame has been written, and the rest cannot be: the peer sees the end of file in the
+   middle of it. */
 static void break_link(struct link *link)
 {
     uv_os_fd_t fd;

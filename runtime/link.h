@@ -1,12 +1,14 @@
 /* Links: a libuv pipe between two workers that talk, made on first use.
 
-   Each worker but a root without children listens on a Unix socket (an address of the abstract namespace
-   that the kernel chose, kept in the worker table); a parent and its child are linked from birth by a
-   socketpair. Whoever connects says HELLO first, and the accepting side believes the kernel, not the
-   frame, about whose it is (SO_PEERCRED), and the frame only if it knows the arena's secret.
+   Each worker but a root without children listens on a Unix socket (an address of the abstract
+   namespace that the kernel chose, kept in the worker table); a parent and its child are linked
+   from birth by a socketpair. Whoever connects says HELLO first, and the accepting side believes
+   the kernel, not the frame, about whose it is (SO_PEERCRED), and the frame only if it knows the
+   arena's secret.
 
-   A link carries frames: a header, and for DATA a payload. A payload is written straight from the sender's
-   memory when the socket takes it at once or the sender waits for it, and read straight into the receiver's. */
+   A link carries frames: a header, and for DATA a payload. A payload is written straight from the
+   sender's memory when the socket takes it at once or the sender waits for it, and read straight
+   into the receiver's. */
 #ifndef USP_RUNTIME_LINK_H
 #define USP_RUNTIME_LINK_H
 
@@ -21,7 +23,7 @@ enum usp_frame_type {
     USP_FRAME_HELLO = 0x75760001,
     USP_FRAME_BELL,  /* look at your mailbox */
     USP_FRAME_DATA,  /* a message for guard `index` of task `to` */
-    USP_FRAME_PULL,  /* send the message of guard `index` of task `to` to guard `from_index` of `from` */
+    USP_FRAME_PULL,  /* the message of guard `index` of task `to` to guard `from_index` of `from` */
 };
 
 struct usp_frame {
@@ -35,27 +37,30 @@ struct usp_frame {
 };
 
 struct usp_link_hooks {
-    /* A DATA frame has come: where do its bytes go? NULL: nobody waits for it, throw it away. With length 0
-       the result does not matter. */
+    /* A DATA frame has come: where do its bytes go? NULL: nobody waits for it, throw it away.
+       With length 0 the result does not matter. */
     void *(*place)(const struct usp_frame *frame);
     void (*arrived)(const struct usp_frame *frame, void *place);
-    void (*lost)(const struct usp_frame *frame, void *place); /* the link ended in the middle of it */
+    /* The link ended in the middle of it. */
+    void (*lost)(const struct usp_frame *frame, void *place);
     void (*pull)(const struct usp_frame *frame);
-    void (*sent)(struct usp_task *task, int status); /* a payload that stayed in place has been sent, or -errno;
-                                                        also for a task in usp_link_ready() */
+    /* A payload that stayed in place has been sent, or -errno; also for a task in usp_link_ready(). */
+    void (*sent)(struct usp_task *task, int status);
 };
 extern struct usp_link_hooks usp_link_hooks;
 
-/* Is there a link that the peer is known to read? A connection that is only made may be turned away, for want of a
-   descriptor there, and what was sent on it be lost; so messages go on links that have been answered. */
+/* Is there a link that the peer is known to read? A connection that is only made may be turned
+   away, for want of a descriptor there, and what was sent on it be lost; so messages go on links
+   that have been answered. */
 bool usp_link_is_ready(unsigned worker);
-/* Waits until there is one. `task` is the caller's; its commit word says that it is claimed by that worker. 0 or
-   -errno. */
+/* Waits until there is one. `task` is the caller's; its commit word says that it is claimed by
+   that worker. 0 or -errno. */
 int usp_link_ready(unsigned worker, struct usp_task *task);
 
-/* Sends a frame to a worker. 0: sent, or copied and queued. 1: the payload is being sent from where it lies;
-   `stream` (a task of this worker) must wait, and hooks.sent will be called for it. -ECONNRESET: the link broke
-   when the peer had the header, and it is told. Any other -errno: no link could be had, nothing was sent. */
+/* Sends a frame to a worker. 0: sent, or copied and queued. 1: the payload is being sent from
+   where it lies; `stream` (a task of this worker) must wait, and hooks.sent will be called for
+   it. -ECONNRESET: the link broke when the peer had the header, and it is told. Any other -errno:
+   no link could be had, nothing was sent. */
 int usp_link_send(unsigned worker, struct usp_frame *frame, const void *payload,
                   struct usp_task *stream);
 

@@ -89,7 +89,6 @@ static inline struct usp_fibre *usp_pick(void)
     return next;
 }
 
-
 #ifdef USP_ASAN
 void usp_switch_to(struct usp_fibre *to);
 #else

@@ -1,6 +1,8 @@
 /* Supervision: who sees that a worker has ended, and what has to be put right then. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +37,11 @@ struct grave {
     char how[200];
 };
 
+#define AROUND_MS 300 /* between two looks around */
+#define AT_A_TIME 16  /* records in one of them */
+static uv_timer_t around;
+static bool looks_around;
+
 static struct child *children;
 static unsigned n_children;
 static struct grave *graves;
@@ -48,24 +55,25 @@ unsigned usp_worker_children(void)
 
 /* ---- the end of a child ---- */
 
-static void describe(const struct usp_worker *worker, const siginfo_t *info, char *text, size_t size)
+/* `code`: what it exited with, or -signal. */
+static void describe(const struct usp_worker *worker, int code, char *text, size_t size)
 {
-    if (info->si_code == CLD_EXITED && info->si_status == 127 && worker->start_error)
+    if (code == 127 && worker->start_error)
         snprintf(text, size, "worker of '%s' (pid %d) could not start: %s", worker->name,
                  (int)worker->pid, strerror(worker->start_error));
-    else if (info->si_code == CLD_EXITED)
+    else if (code >= 0)
         snprintf(text, size, "worker of '%s' (pid %d) exited with code %d", worker->name,
-                 (int)worker->pid, info->si_status);
+                 (int)worker->pid, code);
     else
         snprintf(text, size, "worker of '%s' (pid %d) was killed by signal %d (%s)", worker->name,
-                 (int)worker->pid, info->si_status, strsignal(info->si_status));
+                 (int)worker->pid, -code, strsignal(-code));
 }
 
 void usp_supervise_tell_root(void)
 {
     atomic_fetch_add(&usp_shared->orphans, 1);
-    if (!usp_worker_is_root())
-        kill(usp_shared->root, USP_SIGNAL_BELL); /* a frame might not leave a worker that is about to end */
+    if (!usp_worker_is_root()) /* no frame: it might not leave a worker that is about to end */
+        kill(usp_shared->root, USP_SIGNAL_BELL);
 }
 
 static void make_orphan(struct usp_worker *worker)
@@ -74,15 +82,16 @@ static void make_orphan(struct usp_worker *worker)
     atomic_store(&worker->orphan, 1);
 }
 
-/* The children of a dead worker are the root's now, in whatever state they are: they may not have been born, or be
-   dead themselves and not have been looked after to the end. */
+/* The children of a dead worker are the root's now, in whatever state they are: they may not have
+   been born, or be dead themselves and not have been looked after to the end. */
 static void orphan_children_of(unsigned index)
 {
     uint32_t n = atomic_load(&usp_shared->n_records);
     bool any = false;
     for (unsigned i = 1; i < n; i++) {
         struct usp_worker *worker = usp_worker_of(i);
-        if (atomic_load(&worker->parent) == index && atomic_load(&worker->state) != USP_WORKER_FREE) {
+        if (atomic_load(&worker->parent) == index &&
+            atomic_load(&worker->state) != USP_WORKER_FREE) {
             make_orphan(worker);
             any = true;
         }
@@ -97,31 +106,66 @@ void usp_supervise_hand_over(void)
         orphan_children_of(usp_worker_index());
 }
 
+/* In any case: the dead one may have taken `sleeping` down and not rung. */
 static void ring_everybody(void)
 {
     uint32_t n = atomic_load(&usp_shared->n_records);
     for (unsigned i = 0; i < n; i++)
-        if (i != usp_worker_index() &&
-            atomic_load(&usp_worker_of(i)->state) == USP_WORKER_RUNNING)
-            usp_link_bell(i); /* in any case: the dead one may have taken `sleeping` down and not rung */
+        if (i != usp_worker_index() && atomic_load(&usp_worker_of(i)->state) == USP_WORKER_RUNNING)
+            usp_link_bell(i);
 }
 
-/* May be done twice, if who does it first dies of it. `how`: NULL if the ends are to retire. */
-static void bury(unsigned index, const char *how)
+static bool has_crashed(struct usp_worker *worker);
+
+static bool has_ended(uint64_t identity)
+{
+    struct usp_worker *worker = usp_worker_of((unsigned)identity);
+    return atomic_load(&worker->state) != USP_WORKER_RUNNING ||
+           worker->generation != (uint32_t)(identity >> 32) || has_crashed(worker);
+}
+
+/* One worker at a time puts right what a dead one has left; another goes on if that one dies of it.
+   False: it has been done. */
+static bool become_undertaker(struct usp_worker *worker)
+{
+    unsigned self = usp_worker_index();
+    uint64_t mine = (uint64_t)usp_worker_of(self)->generation << 32 | self;
+    for (;;) {
+        uint64_t other = atomic_load(&worker->undertaker);
+        if (atomic_load(&worker->state) == USP_WORKER_BURIED)
+            return false;
+        if (other == mine || ((other == USP_NO_UNDERTAKER || has_ended(other)) &&
+                              atomic_compare_exchange_strong(&worker->undertaker, &other, mine)))
+            return true;
+        sched_yield();
+    }
+}
+
+/* `how`: NULL if the ends are to retire. Gives the count of deaths that the survivors must have
+   seen. */
+static uint32_t put_right(unsigned index, const char *how)
 {
     struct usp_worker *worker = usp_worker_of(index);
-    if (atomic_load(&worker->state) != USP_WORKER_BURIED)
+    if (become_undertaker(worker)) {
         atomic_store(&worker->state, USP_WORKER_DEAD);
-    usp_arena_recover(index);
-    USP_FAILPOINT("burial-begun");
-    if (usp_worker_hooks.died)
-        usp_worker_hooks.died(index, how);
-    USP_FAILPOINT("burial-channels-done");
-    atomic_store(&worker->state, USP_WORKER_BURIED);
+        usp_arena_recover(index);
+        USP_FAILPOINT("burial-begun");
+        if (usp_worker_hooks.died)
+            usp_worker_hooks.died(index, how);
+        USP_FAILPOINT("burial-channels-done");
+        atomic_store(&worker->state, USP_WORKER_BURIED);
+    }
     orphan_children_of(index);
     uint32_t death = atomic_fetch_add(&usp_shared->deaths, 1) + 1;
     USP_FAILPOINT("burial-counted");
     ring_everybody();
+    return death;
+}
+
+/* All of it may be done twice, if who does it first dies of it. */
+static void bury(unsigned index, const char *how)
+{
+    uint32_t death = put_right(index, how);
     struct grave *grave = calloc(1, sizeof *grave);
     if (!grave)
         return; /* the record and its blocks stay unused */
@@ -169,7 +213,8 @@ void usp_supervise_lost(unsigned index, const char *why, usp_ended_fn *ended, vo
 {
     struct usp_worker *worker = usp_worker_of(index);
     char how[200];
-    snprintf(how, sizeof how, "worker of '%s' (pid %d) could not be watched: %s; it was killed by signal %d",
+    snprintf(how, sizeof how,
+             "worker of '%s' (pid %d) could not be watched: %s; it was killed by signal %d",
              worker->name, (int)worker->pid, why, SIGKILL);
     end_badly(index, -SIGKILL, how, ended, arg);
 }
@@ -198,7 +243,7 @@ static void child_ended(struct child *child)
         end_badly(child->index, 0, NULL, child->ended, child->arg);
     } else {
         char how[200];
-        describe(worker, &info, how, sizeof how);
+        describe(worker, code, how, sizeof how);
         end_badly(child->index, code, how, child->ended, child->arg);
     }
     if (!child->ended && usp_worker_hooks.orphan_ended)
@@ -264,23 +309,91 @@ void usp_worker_end_children(void)
     usp_supervise_hand_over();
 }
 
-/* Has the process of a record that is RUNNING ended? Then it has crashed, for a worker that ends says so first. Asks the
-   kernel, not the record: the parent may not have seen it yet. */
+/* Has the process of a record that is RUNNING ended? Then it has crashed, for a worker that ends
+   says so first. Asks the kernel, not the record: the parent may not have seen it yet. */
 static bool has_crashed(struct usp_worker *worker)
 {
     uint32_t generation = worker->generation;
     pid_t pid = worker->pid;
-    if (atomic_load(&worker->state) == USP_WORKER_DEAD || atomic_load(&worker->state) == USP_WORKER_BURIED)
+    if (atomic_load(&worker->state) == USP_WORKER_DEAD ||
+        atomic_load(&worker->state) == USP_WORKER_BURIED)
         return true;
     int fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
     struct pollfd p = {.fd = fd, .events = POLLIN};
     bool ended = fd < 0 ? pid > 0 && errno == ESRCH : poll(&p, 1, 0) > 0;
     if (fd >= 0)
         close(fd);
-    /* If it is RUNNING still, the record is still that of the process asked for: it cannot be used again before this
-       worker has answered. */
+    /* If it is RUNNING still, the record is still that of the process asked for: it cannot be
+       used again before this worker has answered. */
     return ended && worker->generation == generation && worker->pid == pid &&
            atomic_load(&worker->state) == USP_WORKER_RUNNING;
+}
+
+bool usp_supervise_has_ended(unsigned index)
+{
+    struct usp_worker *worker = usp_worker_of(index);
+    return atomic_load(&worker->state) != USP_WORKER_RUNNING || has_crashed(worker);
+}
+
+/* How a process has ended that is another's child. False: it has been reaped. */
+static bool code_of_zombie(pid_t pid, int *codep)
+{
+    char path[32], text[1024];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    if (n <= 0)
+        return false;
+    text[n] = 0;
+    char *last = strrchr(text, ' '); /* as wait() would give it */
+    int status = last ? atoi(last) : 0;
+    *codep = WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+    return true;
+}
+
+/* A parent that computes sees no death. So whoever has nothing to do looks now and then whether
+   some worker is dead and nobody has looked after it since the last time. The parent reaps it and
+   tells when it comes to it. */
+static void look_around(uv_timer_t *timer)
+{
+    static uint32_t suspected[USP_MAX_WORKERS]; /* generations */
+    static unsigned next;
+    (void)timer;
+    uint32_t n = atomic_load(&usp_shared->n_records);
+    for (unsigned i = 0; i < AT_A_TIME && i < n; i++) {
+        unsigned index = next++ % n;
+        struct usp_worker *worker = usp_worker_of(index);
+        uint32_t state = atomic_load(&worker->state);
+        if (index == 0 || index == usp_worker_index() || state == USP_WORKER_BURIED ||
+            atomic_load(&worker->parent) == usp_worker_index() || !has_crashed(worker))
+            continue;
+        if (suspected[index] != worker->generation) {
+            suspected[index] = worker->generation;
+            continue;
+        }
+        char how[200];
+        int code;
+        if (!code_of_zombie(worker->pid, &code))
+            continue; /* the parent is about it */
+        describe(worker, code, how, sizeof how);
+        put_right(index, code == 0 && atomic_load(&worker->gentle) ? NULL : how);
+    }
+}
+
+int usp_supervise_start(void)
+{
+    if (looks_around)
+        return 0;
+    int rc = uv_timer_init(usp_loop(), &around);
+    if (rc == 0)
+        rc = uv_timer_start(&around, look_around, AROUND_MS, AROUND_MS);
+    if (rc < 0)
+        return rc;
+    uv_unref((uv_handle_t *)&around);
+    looks_around = true;
+    return 0;
 }
 
 /* Only what frees the locks: the caller may hold others, and the rest of a burial needs them. */
@@ -301,8 +414,8 @@ bool usp_supervise_stuck(unsigned holder)
 
 /* ---- what a survivor does ---- */
 
-/* Those whose burial is not complete are left for the next time: their locks, and what they have moved into a
-   buffer, are not yet known. */
+/* Those whose burial is not complete are left for the next time: their locks, and what they have
+   moved into a buffer, are not yet known. */
 static void look_after_own_tasks(void)
 {
     static bool lost[USP_MAX_WORKERS];
@@ -365,13 +478,15 @@ static void take_over(unsigned index)
     uint64_t birth = (uint64_t)worker->generation << 32;
     char how[200];
     if (atomic_compare_exchange_strong(&worker->birth, &birth, birth | USP_UNBORN)) {
-        snprintf(how, sizeof how, "no worker was started for process '%s': its parent has ended", worker->name);
+        snprintf(how, sizeof how, "no worker was started for process '%s': its parent has ended",
+                 worker->name);
         end_badly(index, 0, how, NULL, NULL);
         return;
     }
     pid_t pid = (pid_t)(uint32_t)birth;
     siginfo_t info;
-    if ((uint32_t)birth != USP_UNBORN && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
+    if ((uint32_t)birth != USP_UNBORN &&
+        waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
         int fd = (int)syscall(SYS_pidfd_open, pid, 0);
         int rc = fd < 0 ? -errno : usp_supervise_add(index, pid, fd, NULL, NULL);
         if (rc == 0) {
@@ -391,7 +506,8 @@ static void take_over(unsigned index)
         usp_worker_release(index);
         return;
     }
-    snprintf(how, sizeof how, "worker of '%s' (pid %d) has ended with its parent", worker->name, (int)pid);
+    snprintf(how, sizeof how, "worker of '%s' (pid %d) has ended with its parent", worker->name,
+             (int)pid);
     if (state == USP_WORKER_RUNNING)
         usp_report("%s", how);
     uncount(worker);
@@ -466,6 +582,7 @@ void usp_supervise_forget(void)
     n_children = 0;
     graves = NULL;
     looking = false;
+    looks_around = false;
 }
 
 void usp_supervise_deinit(void)
@@ -476,4 +593,5 @@ void usp_supervise_deinit(void)
         free(grave);
     }
     orphans_seen = 0;
+    looks_around = false; /* its timer is closed with the loop */
 }

@@ -18,9 +18,9 @@ static pid_t home; /* the process that initialised, or was forked by, the librar
 
 /* ---- mailboxes ---- */
 
-/* Treiber's stack ("Systems programming: coping with parallelism", 1986); it is only ever emptied whole, so
-   there is no ABA. The push and the look at `sleeping` are ordered against their mirror image in
-   fall_asleep(). */
+/* Treiber's stack ("Systems programming: coping with parallelism", 1986); it is only ever emptied
+   whole, so there is no ABA. The push and the look at `sleeping` are ordered against their mirror
+   image in fall_asleep(). */
 void usp_wake_far(struct usp_task *task)
 {
     unsigned index = task->worker;
@@ -96,6 +96,7 @@ int usp_worker_reserve(const char *name)
         worker->start_error = 0;
         worker->address_size = 0;
         atomic_store(&worker->birth, (uint64_t)worker->generation << 32);
+        atomic_store(&worker->undertaker, USP_NO_UNDERTAKER);
         atomic_store(&worker->counted, 0);
         atomic_store(&worker->gentle, 0);
         atomic_store(&worker->mailbox, NULL);

@@ -54,6 +54,7 @@ struct usp_worker {
     _Atomic uint32_t orphan;     /* its parent has died; the root is to take it over */
     _Atomic uint32_t parent;
     _Atomic uint64_t birth;      /* generation << 32 | pid; 0 for the pid: not yet; USP_UNBORN: never */
+    _Atomic uint64_t undertaker; /* who puts right what it has left: generation << 32 | index */
     _Atomic uint32_t counted;    /* in n_running */
     _Atomic uint32_t gentle;     /* it calls exit(0): its ends retire */
     uint32_t generation;         /* of this record */
@@ -65,6 +66,7 @@ struct usp_worker {
 };
 
 #define USP_UNBORN 0xffffffffu
+#define USP_NO_UNDERTAKER UINT64_MAX
 
 struct usp_shared {
     _Atomic uint32_t deaths;
@@ -167,6 +169,10 @@ void usp_supervise_forget(void);
 void usp_supervise_deinit(void);
 /* While spinning on a lock that `holder` has had for long: looks whether it has died, and frees what it holds. */
 bool usp_supervise_stuck(unsigned holder);
+/* Has a worker ended, in whatever way, whether or not its parent has seen it? Asks the kernel. */
+bool usp_supervise_has_ended(unsigned index);
+/* Starts looking around for dead workers whose parents do not see it; once in each loop. 0 or -errno. */
+int usp_supervise_start(void);
 /* The root is to look for orphans and strays. */
 void usp_supervise_tell_root(void);
 /* In a worker that ends: what is left to do for its dead children is the root's from now on. */

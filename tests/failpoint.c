@@ -61,18 +61,26 @@ void failpoint_die_by(void (*die)(void))
     die_by = die;
 }
 
-/* A hash table that only grows. */
+static size_t hash(const char *name)
+{
+    size_t h = 5381;
+    while (*name)
+        h = h * 33 + (unsigned char)*name++;
+    return h % MOST_MARKS;
+}
+
+/* A hash table that only grows. One name may lie at several addresses, for inline functions. */
 static bool find(const char *name, bool add)
 {
-    size_t i = (size_t)name / 8 % MOST_MARKS;
+    size_t i = hash(name);
     for (size_t tries = 0; tries < MOST_MARKS; tries++, i = (i + 1) % MOST_MARKS) {
         const char *there = shared->passed[i];
         if (!there && add && atomic_compare_exchange_strong(&shared->passed[i], &there, name))
             return true;
-        if (there == name)
-            return true;
         if (!there)
             return false;
+        if (strcmp(there, name) == 0)
+            return true;
     }
     return false;
 }

@@ -1,5 +1,5 @@
-/* Lets a worker die at a marked step of the library (runtime/failpoint.h). For tests linked with `failpoint_dep`,
-   a build of the floors in which the marks count.
+/* Lets a worker die at a marked step of the library (runtime/failpoint.h). For tests linked with
+   `failpoint_dep`, a build of the floors in which the marks count.
 
        failpoints_share();                      once, before the first fork
        ... in the victim ...
@@ -25,8 +25,8 @@ void failpoint_forget(void);
 /* How it dies: SIGKILL, or what this does. */
 void failpoint_die_by(void (*die)(void));
 
-/* Calls `see` for each mark by name, in any order, some several times; `passed`: by some worker since
-   failpoints_share(). */
+/* Calls `see` for each mark by name, in any order, some several times; `passed`: by some worker
+   since failpoints_share(). */
 void failpoint_each(void (*see)(const char *name, bool passed));
 
 #endif

@@ -1,5 +1,5 @@
-/* What a program should not do, and what it is told then: a line on standard error and a code, or a line and the end
-   where there is no code to give. */
+/* What a program should not do, and what it is told then: a line on standard error and a code, or a
+   line and the end where there is no code to give. */
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -31,7 +31,8 @@ static void must_abort(void (*program)(void), const char *words)
     int status;
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     char *said = house_captured();
-    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "it did not abort: %x, \"%s\"", status, said);
+    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT,
+                  "it did not abort: %x, \"%s\"", status, said);
     ck_assert_contains(said, words);
     free(said);
 }
@@ -86,7 +87,8 @@ TEST(null_is_refused_with_a_line_by_every_call_that_has_a_code)
     SAYS("NULL", ck_assert_ptr_null(uvcsp_cause(NULL)));
     SAYS("NULL", ck_assert_ptr_null(uvcsp_in_of(NULL)));
     SAYS("NULL", ck_assert_ptr_null(uvcsp_out_of(NULL)));
-    REFUSES(uvcsp_channels_new(NULL, 2, 4, UVCSP_TYPE_PLAIN, (uvcsp_channel_options){0}), -EINVAL, "NULL");
+    REFUSES(uvcsp_channels_new(NULL, 2, 4, UVCSP_TYPE_PLAIN, (uvcsp_channel_options){0}), -EINVAL,
+            "NULL");
     REFUSES(uvcsp_par(NULL, 1), -EINVAL, "NULL");
     REFUSES(uvcsp_co(NULL, 1), -EINVAL, "NULL");
     REFUSES(uvcsp_seq(NULL, 1), -EINVAL, "NULL");
@@ -106,7 +108,8 @@ TEST(a_null_place_for_the_message_is_refused)
     int *nowhere = NULL;
     REFUSES(uvcsp_read(in, nowhere), -EINVAL, "NULL");
     REFUSES(uvcsp_write(out, nowhere), -EINVAL, "NULL");
-    REFUSES(uvcsp_alt((uvcsp_guard[]){ON_READ(in, nowhere), ON_SKIP}, 2, UVCSP_FAIR), -EINVAL, "NULL");
+    REFUSES(uvcsp_alt((uvcsp_guard[]){ON_READ(in, nowhere), ON_SKIP}, 2, UVCSP_FAIR), -EINVAL,
+            "NULL");
 }
 
 TEST(bytes_without_an_address_are_refused)
@@ -141,7 +144,8 @@ TEST(a_process_that_is_given_null_does_not_run_nor_do_those_beside_it)
 
 ABORTS(read_of_null_aborts, "READ: the end is NULL", (void)READ((IN_END(int))NULL);)
 ABORTS(write_to_null_aborts, "WRITE: the end is NULL", WRITE((OUT_END(int))NULL, 1);)
-ABORTS(a_choice_with_null_aborts, "NULL", int x; (void)ALT(ON_READ((IN_END(int))NULL, &x), ON_SKIP);)
+ABORTS(a_choice_with_null_aborts, "NULL", int x;
+       (void)ALT(ON_READ((IN_END(int))NULL, &x), ON_SKIP);)
 ABORTS(mobile_of_null_aborts, "NULL", (void)uvcsp_mobile(NULL);)
 ABORTS(no_end_as_an_end_aborts, "NULL", (void)AS_IN(int, (uvcsp_end){NULL});)
 
@@ -151,7 +155,8 @@ PROCESS(takes_array, INS(int, ins, n))
     (void)n;
 }
 
-ABORTS(an_array_of_ends_that_is_null_aborts, "takes_array", CHAN(int) *none = NULL; (void)PAR(takes_array(none, 3));)
+ABORTS(an_array_of_ends_that_is_null_aborts, "takes_array", CHAN(int) *none = NULL;
+       (void)PAR(takes_array(none, 3));)
 
 /* ---- what was freed, or is something else ---- */
 
@@ -207,7 +212,8 @@ TEST(an_end_of_a_process_that_is_gone_is_refused, .times = PLACEMENTS)
     REFUSES(uvcsp_read(gone->in, &x), -EINVAL, "its process has ended");
     REFUSES(uvcsp_retire(gone->out), -EINVAL, "freed");
     REFUSES(uvcsp_poison(gone->out), -EINVAL, "freed");
-    REFUSES(uvcsp_alt((uvcsp_guard[]){ON_READ(gone->in, &x), ON_SKIP}, 2, UVCSP_FAIR), -EINVAL, "ended");
+    REFUSES(uvcsp_alt((uvcsp_guard[]){ON_READ(gone->in, &x), ON_SKIP}, 2, UVCSP_FAIR), -EINVAL,
+            "ended");
     REFUSES(PAR(gives_one((CHAN(int))(void *)gone->out)), -EINVAL, "freed");
     ck_assert_int_eq(x, 5);
     all_is_well();
@@ -223,10 +229,12 @@ static void write_on_an_end_whose_process_is_gone(void)
 
 TEST(write_on_an_end_of_a_process_that_is_gone_aborts)
 {
-    must_abort(write_on_an_end_whose_process_is_gone, "WRITE: this is no end for that, or it was freed");
+    must_abort(write_on_an_end_whose_process_is_gone,
+               "WRITE: this is no end for that, or it was freed");
 }
 
-ABORTS(read_of_a_channel_aborts, "no end", CHAN(int) c = CHANNEL(int); int x; uvcsp_take((void *)c, &x, UVCSP_HERE);)
+ABORTS(read_of_a_channel_aborts, "no end", CHAN(int) c = CHANNEL(int); int x;
+       uvcsp_take((void *)c, &x, UVCSP_HERE);)
 
 /* ---- direction, type ---- */
 
@@ -239,7 +247,8 @@ TEST(the_wrong_direction_behind_a_void_pointer_is_refused)
     REFUSES(uvcsp_end_write(in, &x, -1, UVCSP_HERE), -EINVAL, "reading end");
     REFUSES(uvcsp_end_read_try(out, &x, UVCSP_HERE), -EINVAL, "writing end");
     REFUSES(uvcsp_end_write_try(in, &x, UVCSP_HERE), -EINVAL, "reading end");
-    uvcsp_guard guards[] = {{.kind = UVCSP_GUARD_READ, .on = true, .subject = out, .data = &x}, ON_SKIP};
+    uvcsp_guard guards[] = {{.kind = UVCSP_GUARD_READ, .on = true, .subject = out, .data = &x},
+                            ON_SKIP};
     REFUSES(uvcsp_alt(guards, 2, UVCSP_FAIR), -EINVAL, "writing end");
     guards[0] = (uvcsp_guard){.kind = UVCSP_GUARD_WRITE, .on = true, .subject = in, .data = &x};
     REFUSES(uvcsp_alt(guards, 2, UVCSP_FAIR), -EINVAL, "reading end");
@@ -257,8 +266,9 @@ ABORTS(an_end_as_one_of_another_direction_aborts, "reading end", CHAN(int) c = C
 
 TEST(a_guard_of_no_known_kind_is_refused)
 {
-    REFUSES(uvcsp_alt((uvcsp_guard[]){{.kind = (enum uvcsp_guard_kind)99, .on = true}}, 1, UVCSP_FAIR), -EINVAL,
-            "no known kind");
+    REFUSES(
+        uvcsp_alt((uvcsp_guard[]){{.kind = (enum uvcsp_guard_kind)99, .on = true}}, 1, UVCSP_FAIR),
+        -EINVAL, "no known kind");
 }
 
 TEST(only_an_end_can_retire)
@@ -281,7 +291,8 @@ TEST(a_capacity_that_does_not_fit_is_refused)
     errno = 0;
     SAYS("capacity is negative or too large", ck_assert_ptr_null(CHANNEL(int, .capacity = -1)));
     ck_assert_int_eq(errno, EINVAL);
-    SAYS("capacity is negative or too large", ck_assert_ptr_null(CHANNEL(int, .capacity = INT_MAX)));
+    SAYS("capacity is negative or too large",
+         ck_assert_ptr_null(CHANNEL(int, .capacity = INT_MAX)));
     ck_assert_int_eq(errno, EINVAL);
     SAYS("no room in the shared arena", ck_assert_ptr_null(CHANNEL(double, .capacity = 1 << 30)));
     ck_assert_int_eq(errno, ENOMEM);
@@ -299,7 +310,8 @@ TEST(an_unknown_carrier_is_refused)
 
 enum { MIB = 1 << 20, TOO_MUCH = 40 * MIB };
 
-/* An attempt that finds nobody, then a message that fits. The reader waits for the word in between. */
+/* An attempt that finds nobody, then a message that fits. The reader waits for the word in
+   between. */
 PROCESS(gives_too_much_and_then_less, OUT(uvcsp_bytes, out), OUT(int, tried))
 {
     char *data = malloc(TOO_MUCH);
@@ -446,7 +458,8 @@ TEST(a_choice_of_nothing_is_refused)
     REFUSES(uvcsp_alt(off, (size_t)1 << 40, UVCSP_FAIR), -EINVAL, "million");
 }
 
-ABORTS(alt_of_nothing_aborts, "would wait for ever", (void)uvcsp_choose(NULL, 0, UVCSP_FAIR, UVCSP_HERE);)
+ABORTS(alt_of_nothing_aborts, "would wait for ever",
+       (void)uvcsp_choose(NULL, 0, UVCSP_FAIR, UVCSP_HERE);)
 
 enum { VERY_MANY = 10000 };
 
@@ -474,10 +487,13 @@ TEST(ten_thousand_guards_are_a_choice_like_any_other, .times = 2 * PLACEMENTS, .
 {
     CHAN(int) *channels = calloc(VERY_MANY, sizeof *channels);
     ck_assert_int_eq(uvcsp_channels_new(channels, VERY_MANY, sizeof(int), UVCSP_TYPE_PLAIN,
-                                        (uvcsp_channel_options){.site_ = UVCSP_HERE}), 0);
+                                        (uvcsp_channel_options){.site_ = UVCSP_HERE}),
+                     0);
     int rounds = house_valgrind() ? 3 : 20;
-    ck_assert_int_eq(RUN((enum placement)(_i / 2), gives_to_one_of_many(channels, VERY_MANY, rounds),
-                         chooses_among_very_many(channels, VERY_MANY, rounds, _i % 2 ? UVCSP_PRI : UVCSP_FAIR)), 0);
+    ck_assert_int_eq(
+        RUN((enum placement)(_i / 2), gives_to_one_of_many(channels, VERY_MANY, rounds),
+            chooses_among_very_many(channels, VERY_MANY, rounds, _i % 2 ? UVCSP_PRI : UVCSP_FAIR)),
+        0);
     for (int i = 0; i < VERY_MANY; i++)
         uvcsp_channel_free(channels[i]);
     free(channels);
@@ -561,7 +577,8 @@ PROCESS(is_told_that_its_partner_never_came, IN(int, in))
     MUST(strstr(uvcsp_cause(in), "gives_one"));
 }
 
-/* Whatever number of descriptors there is left, what can be started runs, and what cannot is counted and told of. */
+/* Whatever number of descriptors there is left, what can be started runs, and what cannot is
+   counted and told of. */
 TEST(with_too_few_descriptors_a_worker_that_cannot_be_started_is_told_and_counted, .times = 14)
 {
     if (house_light())
@@ -642,10 +659,12 @@ TEST(messages_arrive_where_no_link_can_be_made_any_more, .times = 8)
     if (house_light())
         return;
     CHAN(uvcsp_bytes) c = CHANNEL(uvcsp_bytes, .carrier = _i % 2 ? UVCSP_SHARED : UVCSP_PIPE);
-    CHAN(int) ready = CHANNEL(int, .carrier = UVCSP_SHARED), go = CHANNEL(int, .carrier = UVCSP_SHARED);
+    CHAN(int) ready = CHANNEL(int, .carrier = UVCSP_SHARED);
+    CHAN(int) go = CHANNEL(int, .carrier = UVCSP_SHARED);
     int few = _i / 2 % 2 ? 100 : 0, few_there = _i / 4 ? 100 : 0;
     ck_assert_int_eq(PAR(gives_with_few(c, ready, go, few), takes_with_few(c, ready, go, few_there),
-                         starts_both(ready, go)), 0);
+                         starts_both(ready, go)),
+                     0);
 }
 
 /* ---- where no process is ---- */

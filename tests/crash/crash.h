@@ -54,18 +54,20 @@ static __attribute__((unused)) void die(enum way way)
         pause();
 }
 
-/* Waits until nothing is left of the workers and processes that were: no child, and no block but the table of the
-   workers and the task of main. False: after two seconds there still is. */
+/* Waits until nothing is left of the workers and processes that were: no child, and no block but
+   the table of the workers and the task of main. False: after two seconds there still is. */
 static inline bool all_is_given_back(void)
 {
     double start = uvcsp_now();
     while (usp_arena_count(USP_BLOCK_FREE) > 2 || house_has_child()) {
         if (uvcsp_now() - start > 2) {
-            fprintf(stderr, "left: %zu tasks, %zu offers, %zu channels, %zu ends, %zu messages, %zu texts%s\n",
-                    usp_arena_count(USP_BLOCK_TASK) - 1, usp_arena_count(USP_BLOCK_OFFERS),
-                    usp_arena_count(USP_BLOCK_CHANNEL), usp_arena_count(USP_BLOCK_END),
-                    usp_arena_count(USP_BLOCK_MESSAGE), usp_arena_count(USP_BLOCK_TEXT),
-                    house_has_child() ? ", a child" : "");
+            fprintf(
+                stderr,
+                "left: %zu tasks, %zu offers, %zu channels, %zu ends, %zu messages, %zu texts%s\n",
+                usp_arena_count(USP_BLOCK_TASK) - 1, usp_arena_count(USP_BLOCK_OFFERS),
+                usp_arena_count(USP_BLOCK_CHANNEL), usp_arena_count(USP_BLOCK_END),
+                usp_arena_count(USP_BLOCK_MESSAGE), usp_arena_count(USP_BLOCK_TEXT),
+                house_has_child() ? ", a child" : "");
             return false;
         }
         uvcsp_sleep(0.002);

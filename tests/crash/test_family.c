@@ -128,8 +128,10 @@ PROCESS(mourner, IN(int, in), VAL(const char *, whose))
     }
 }
 
-/* Runs a parent with a companion that ends the worker of both. Returns how long it took until nobody was left. */
-static double run_family(uvcsp_process first, uvcsp_process second, CHAN(int) c, const char *whose, int expected)
+/* Runs a parent with a companion that ends the worker of both. Returns how long it took until
+   nobody was left. */
+static double run_family(uvcsp_process first, uvcsp_process second, CHAN(int) c, const char *whose,
+                         int expected)
 {
     house_capture(2);
     double start = uvcsp_now();
@@ -207,8 +209,62 @@ TEST(a_worker_that_calls_exit_takes_its_workers_with_it, .times = 2)
         return;
     begin();
     CHAN(int) c = CHANNEL(int);
-    double took = run_family(parent(c, SLEEPER), exits_with(_i ? 3 : 0, 2), c, "worker of", _i ? 1 : 0);
+    double took =
+        run_family(parent(c, SLEEPER), exits_with(_i ? 3 : 0, 2), c, "worker of", _i ? 1 : 0);
     ck_assert_double_lt(took, 1.5);
+}
+
+/* ---- the parent does not look ---- */
+
+/* Dies while its parent computes, when the others wait. */
+PROCESS(dies_unseen, IN(int, in), OUT(int, out), VAL(int, n))
+{
+    (void)in, (void)out;
+    while (born->n < n)
+        sched_yield();
+    uvcsp_sleep(0.01);
+    die(BY_SIGSEGV);
+}
+
+PROCESS(waits_for_the_unseen, IN(int, in), OUT(int, out), VAL(_Atomic double *, seen))
+{
+    (void)out;
+    enter_birth();
+    int x;
+    MUST_BE(uvcsp_read(in, &x), UVCSP_POISONED);
+    MUST(strstr(uvcsp_cause(in), "worker of 'dies_unseen'"));
+    MUST(strstr(uvcsp_cause(in), "signal 11"));
+    *seen = uvcsp_now();
+}
+
+TEST(a_worker_that_dies_while_its_parent_computes_is_seen_by_others)
+{
+    if (house_light())
+        return;
+    begin();
+    _Atomic double *seen = seen_by_all(2 * sizeof *seen);
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int);
+    house_capture(2);
+    uvcsp_handle *handles[] = {SPAWN(waits_for_the_unseen(c, d, &seen[0])),
+                               SPAWN(waits_for_the_unseen(c, d, &seen[1])),
+                               SPAWN(dies_unseen(d, c, 2))};
+    wait_for_births(2);
+    double start = uvcsp_now();
+    while ((seen[0] == 0 || seen[1] == 0) && uvcsp_now() - start < 5)
+        ; /* no call that would let the loop run */
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(uvcsp_join(handles[i], 10), UVCSP_OK);
+    char *said = house_captured();
+    ck_assert_int_eq(uvcsp_exit_code(handles[0]), 0);
+    ck_assert_int_eq(uvcsp_exit_code(handles[1]), 0);
+    ck_assert_int_eq(uvcsp_exit_code(handles[2]), -SIGSEGV);
+    ck_assert_double_lt(seen[0] - start, 1);
+    ck_assert_double_lt(seen[1] - start, 1);
+    ck_assert_ptr_eq(strstr(said, "dies_unseen"), strrchr(said, '\'') - strlen("dies_unseen"));
+    free(said);
+    uvcsp_channel_free(c);
+    uvcsp_channel_free(d);
+    ck_assert(all_is_given_back());
 }
 
 /* ---- the root ends ---- */

@@ -1,5 +1,5 @@
-/* A worker dies, in each of several ways, in each state that it can be in. Those who are left see poison with its
-   cause, soon; PAR counts one; nothing is left behind. */
+/* A worker dies, in each of several ways, in each state that it can be in. Those who are left see
+   poison with its cause, soon; PAR counts one; nothing is left behind. */
 #include "tests/crash/crash.h"
 #include "tests/failpoint.h"
 
@@ -7,7 +7,8 @@ typedef struct {
     char bytes[1 << 20];
 } mebibyte;
 
-/* The victim has ends of all three channels, and its partners the others. What it waits for never comes. */
+/* The victim has ends of all three channels, and its partners the others. What it waits for never
+   comes. */
 struct scene {
     CHAN(int) to;
     CHAN(int) from;
@@ -51,7 +52,8 @@ static void must_tell_of_the_victim(void *end)
     char pid[32];
     snprintf(pid, sizeof pid, "(pid %d)", victim->pid);
     MUST(cause);
-    if (!strstr(cause, "worker of 'victim") || !strstr(cause, pid) || !strstr(cause, way_says[way_of_case])) {
+    if (!strstr(cause, "worker of 'victim") || !strstr(cause, pid) ||
+        !strstr(cause, way_says[way_of_case])) {
         fprintf(stderr, "cause: %s\n", cause);
         MUST(!"the cause names process, pid and signal or code");
     }
@@ -158,18 +160,20 @@ PROCESS(victim_computes, IN(int, to), OUT(int, from), OUT(int, third))
 }
 
 /* Dies at a mark of the library, in the middle of what `third` needs it for. */
-PROCESS(victim_at_mark, IN(int, to), OUT(int, from), OUT(int, third), VAL(const char *, mark), VAL(int, nth))
+PROCESS(victim_at_mark, IN(int, to), OUT(int, from), OUT(int, third), VAL(const char *, mark),
+        VAL(int, nth))
 {
     (void)to, (void)from;
     failpoint_arm(nth, mark);
-    for (int i = 0; i < 100; i++)
+    for (int i = 0;; i++)
         WRITE(third, i);
 }
 
-PROCESS(victim_chooses_at_mark, IN(int, to), OUT(int, from), OUT(int, third), VAL(const char *, mark))
+PROCESS(victim_chooses_at_mark, IN(int, to), OUT(int, from), OUT(int, third),
+        VAL(const char *, mark))
 {
     int x;
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0;; i++) { /* until the choice has to wait */
         WRITE(third, i);
         failpoint_arm(1, mark);
         ALT(ON_READ(to, &x), ON_WRITE(from, i), ON_WRITE(third, i));
@@ -180,7 +184,7 @@ PROCESS(victim_allocates, IN(int, to), OUT(int, from), OUT(int, third), VAL(cons
 {
     (void)to, (void)from, (void)third;
     failpoint_arm(1, mark);
-    for (int i = 0; i < 1000; i++)
+    for (;;)
         MUST(CHANNEL(int, .capacity = 1000));
 }
 
@@ -203,8 +207,8 @@ STATE(idle, WORKER(victim_idle(ITS_ENDS), killer()))
 STATE(parked_in_read, WORKER(victim_reads(ITS_ENDS), killer()))
 STATE(parked_in_write, WORKER(victim_writes(ITS_ENDS), killer()))
 STATE(parked_in_a_choice, WORKER(victim_chooses(ITS_ENDS), killer()))
-STATE(several_parked, WORKER(victim_reads(ITS_ENDS), victim_writes(ITS_ENDS), victim_chooses(ITS_ENDS),
-                             victim_idle(ITS_ENDS), killer()))
+STATE(several_parked, WORKER(victim_reads(ITS_ENDS), victim_writes(ITS_ENDS),
+                             victim_chooses(ITS_ENDS), victim_idle(ITS_ENDS), killer()))
 STATE(computing, victim_computes(ITS_ENDS))
 STATE(holding_the_lock_of_a_channel, victim_at_mark(ITS_ENDS, "channel-locked", 3))
 STATE(with_a_queue_half_linked, victim_at_mark(ITS_ENDS, "half-enqueued", 1))
@@ -291,10 +295,12 @@ static void play_big(const struct scene *scene, uvcsp_process dies, uvcsp_proces
 
 STREAM(streaming_out_to_one_who_does_not_look, WORKER(victim_streams_out(scene.big), killer()),
        WORKER(reads_whole_messages(scene.big), hog()))
-STREAM(streaming_out, WORKER(victim_streams_out(scene.big), killer()), reads_whole_messages(scene.big))
+STREAM(streaming_out, WORKER(victim_streams_out(scene.big), killer()),
+       reads_whole_messages(scene.big))
 STREAM(taking_a_stream_in_from_one_who_does_not_look, WORKER(victim_takes_in(scene.big), killer()),
        WORKER(writes_whole_messages(scene.big), hog()))
-STREAM(taking_a_stream_in, WORKER(victim_takes_in(scene.big), killer()), writes_whole_messages(scene.big))
+STREAM(taking_a_stream_in, WORKER(victim_takes_in(scene.big), killer()),
+       writes_whole_messages(scene.big))
 
 /* ---- in the middle of a refill ---- */
 
@@ -305,7 +311,8 @@ PROCESS(victim_refills, IN(int, in), VAL(const char *, mark))
         READ(in);
 }
 
-/* Its messages are got at most once, and those of which it is told that they were not sent, never. */
+/* Its messages are got at most once, and those of which it is told that they were not sent,
+   never. */
 PROCESS(writes_into_the_buffer, OUT(int, out), VAL(int, base), VAL(_Atomic int *, n_sent))
 {
     int status, n = 0;
