@@ -221,12 +221,14 @@ static void settle_chunk(struct usp_slot *slot, struct usp_chunk *chunk, const c
     }
 }
 
+/* A worker that was killed from outside before it was ready says nothing about the next one. */
 static void settle(struct usp_slot *slot)
 {
     uvcsp_pool *pool = slot->pool;
     char why[USP_POOL_MESSAGE];
     uvcsp_join(slot->worker, -1);
     describe_end(slot, why, sizeof why);
+    bool from_outside = uvcsp_exit_code(slot->worker) == -SIGKILL;
     uvcsp_handle_free(slot->worker);
     slot->worker = NULL;
     free_queues(slot);
@@ -243,7 +245,7 @@ static void settle(struct usp_slot *slot)
             settle_chunk(slot, chunk, why);
         usp_chunk_free(pool, chunk);
     }
-    if (!slot->ready && !slot->closed)
+    if (!slot->ready && !slot->closed && !from_outside)
         bad_start(pool, why);
 }
 

@@ -64,7 +64,8 @@ typedef struct {
    to start. It belongs to the calling process: if that ends before uvcsp_pool_free(), the pool is
    terminated then. NULL with a line on stderr: no memory. If three workers in turn end before their
    initializer has returned, or cannot be started, the pool is broken: all tasks are reported with
-   UVCSP_TASK_DIED and the cause. */
+   UVCSP_TASK_DIED and the cause. One that was killed by SIGKILL does not count: that came from
+   outside. */
 UVCSP_API uvcsp_pool *uvcsp_pool_new(int n_workers, uvcsp_pool_options options);
 #define UVCSP_POOL(n, ...) uvcsp_pool_new((n), (uvcsp_pool_options){__VA_ARGS__})
 

@@ -458,7 +458,8 @@ TEST(workers_that_are_killed_at_any_moment_lose_nothing, .times = 8, .seconds = 
     for (int i = 0; i < n; i++) {
         int rc = uvcsp_result_next(r, &y, 20);
         long at = uvcsp_result_index(r);
-        ck_assert(rc == UVCSP_OK || (rc == UVCSP_TASK_DIED && retries == 0));
+        if (rc != UVCSP_OK && (rc != UVCSP_TASK_DIED || retries > 0))
+            ck_abort_msg("task %ld after %d kills: %d, %s", at, killed, rc, house_captured());
         ck_assert_int_eq(seen[at]++, 0);
         ck_assert_int_eq(y, rc == UVCSP_OK ? at + 1 : 0);
         died += rc != UVCSP_OK;
@@ -564,6 +565,31 @@ TEST(a_pool_whose_workers_cannot_start_is_broken_and_says_so)
                        "task 0 of 100: UVCSP_TASK_DIED: its workers cannot be started");
     free(said);
     uvcsp_pool_free(pool);
+}
+
+static void *is_killed_five_times(void *initarg)
+{
+    _Atomic int *starts = initarg;
+    if (atomic_fetch_add(starts, 1) < 5)
+        raise(SIGKILL);
+    return NULL;
+}
+
+TEST(workers_that_are_killed_before_they_are_ready_are_replaced)
+{
+    if (house_light())
+        return;
+    _Atomic int *starts = seen_by_all(sizeof *starts);
+    int a[] = {1, 2, 3};
+    long results[3];
+    house_capture(2);
+    uvcsp_pool *pool = POOL(1, .initializer = is_killed_five_times, .initarg = (void *)starts);
+    int rc = uvcsp_pool_map(pool, square, a, 3, results, 1);
+    uvcsp_pool_free(pool);
+    free(house_captured());
+    ck_assert_int_eq(rc, UVCSP_OK);
+    ck_assert_int_eq(results[2], 9);
+    ck_assert_int_eq(atomic_load(starts), 6);
 }
 
 /* ---- ends ---- */
