@@ -1,45 +1,18 @@
-#include "runtime/link.h"
+/* What links carry: frames and payloads, received on the loop and sent by whoever has something to say.
+   link_connect.c makes the links. */
+#include "runtime/links.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-#include <uv.h>
 
 #include "runtime/failpoint.h"
-#include "runtime/report.h"
-#include "runtime/worker.h"
 
 #define SMALL_PAYLOAD 8192 /* up to here a payload that the socket does not take is copied and queued */
 #define SCRATCH_SIZE 8192  /* small, for what is read here beyond the headers is copied once more */
-#define BACKLOG 4096
-
-/* A task that waits until a link is confirmed; it lies on the stack of its fibre. */
-struct waiter {
-    struct waiter *next;
-    struct usp_task *task;
-};
-
-struct link {
-    uv_pipe_t pipe;
-    struct link *next, *prev;
-    unsigned peer;        /* USP_MAX_WORKERS until its HELLO has come */
-    uint32_t generation;  /* of the peer's record */
-    bool closing;
-    bool confirmed;       /* the peer has accepted it: what is sent arrives, or the peer has ended */
-    struct waiter *waiting; /* for that */
-    bool enough;          /* a payload was read whole, to where it belongs: nothing more is likely to be there */
-    /* what is being received */
-    struct usp_frame frame;
-    size_t have;          /* bytes of the header */
-    char *place;          /* of the payload */
-    size_t left;          /* bytes of the payload still to come */
-};
 
 struct request {
     uv_write_t write;
@@ -51,9 +24,7 @@ struct request {
 struct usp_link_hooks usp_link_hooks;
 
 static struct link *links;
-static struct link *by_peer[USP_MAX_WORKERS];
-static uv_pipe_t listener;
-static bool listening;
+struct link *usp_link_by_peer[USP_MAX_WORKERS];
 static unsigned n_queued;
 static struct request *spare;
 static char scratch[SCRATCH_SIZE];
@@ -75,13 +46,13 @@ static void wake_waiting(struct link *link, int status)
     }
 }
 
-static void close_link(struct link *link)
+void usp_links_close(struct link *link)
 {
     if (link->closing)
         return;
     link->closing = true;
-    if (link->peer < USP_MAX_WORKERS && by_peer[link->peer] == link)
-        by_peer[link->peer] = NULL;
+    if (link->peer < USP_MAX_WORKERS && usp_link_by_peer[link->peer] == link)
+        usp_link_by_peer[link->peer] = NULL;
     if (link->next)
         link->next->prev = link->prev;
     if (link->prev)
@@ -94,39 +65,13 @@ static void close_link(struct link *link)
     uv_close((uv_handle_t *)&link->pipe, closed);
 }
 
-/* Whoever knows the address could connect. It has to be the same user, by the word of the kernel,
-   and to know the secret that lies in the arena. (Its process may have ended since; what it sent
-   still counts.) */
-static bool introduce(struct link *link, const struct usp_frame *frame)
-{
-    uv_os_fd_t fd;
-    struct ucred peer;
-    socklen_t size = sizeof peer;
-    if (frame->worker >= USP_MAX_WORKERS || frame->length != usp_shared->secret ||
-        uv_fileno((uv_handle_t *)&link->pipe, &fd) < 0 ||
-        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid != geteuid())
-        return false;
-    /* the answer by which the peer knows that this link is read */
-    struct usp_frame bell = {.type = USP_FRAME_BELL, .worker = usp_worker_index()};
-    uv_buf_t buffer = uv_buf_init((char *)&bell, sizeof bell);
-    if (uv_try_write((uv_stream_t *)&link->pipe, &buffer, 1) != (int)sizeof bell)
-        return false;
-    link->confirmed = true;
-    link->peer = frame->worker;
-    link->generation = frame->from_index;
-    struct link *there = by_peer[link->peer];
-    if ((!there || !there->confirmed) && link->generation == usp_worker_of(link->peer)->generation)
-        by_peer[link->peer] = link;
-    return true;
-}
-
 /* A whole header has come. False: the link is of no use. */
 static bool take_frame(struct link *link)
 {
     const struct usp_frame *frame = &link->frame;
     link->have = 0;
     if (link->peer == USP_MAX_WORKERS)
-        return frame->type == USP_FRAME_HELLO && introduce(link, frame);
+        return frame->type == USP_FRAME_HELLO && usp_links_introduce(link, frame);
     if (!link->confirmed) {
         link->confirmed = true;
         wake_waiting(link, 0);
@@ -178,7 +123,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
         return;
     }
     if (n < 0) {
-        close_link(link);
+        usp_links_close(link);
         return;
     }
     if (link->left > 0) { /* it has been read to where it belongs */
@@ -201,7 +146,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
             memcpy((char *)&link->frame + link->have, at, chunk);
             link->have += chunk;
             if (link->have == sizeof link->frame && !take_frame(link)) {
-                close_link(link);
+                usp_links_close(link);
                 return;
             }
         }
@@ -209,7 +154,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
     }
 }
 
-static struct link *new_link(unsigned peer)
+struct link *usp_links_new(unsigned peer)
 {
     struct link *link = calloc(1, sizeof *link);
     if (!link)
@@ -230,144 +175,9 @@ static struct link *new_link(unsigned peer)
     return link;
 }
 
-/* ---- connecting ---- */
-
-/* A connection that cannot be taken is closed, not left alone: whoever has made it waits for an
-   answer. */
-static void turn_away(uv_stream_t *server)
+int usp_links_read(struct link *link)
 {
-    if (server->accepted_fd >= 0)
-        close(server->accepted_fd);
-    server->accepted_fd = -1;
-}
-
-static void on_connection(uv_stream_t *server, int status)
-{
-    struct link *link = status < 0 ? NULL : new_link(USP_MAX_WORKERS);
-    if (!link) {
-        if (status == 0)
-            turn_away(server);
-        return;
-    }
-    int rc = uv_accept(server, (uv_stream_t *)&link->pipe);
-    if (rc < 0)
-        turn_away(server);
-    if (rc == 0)
-        rc = uv_read_start((uv_stream_t *)&link->pipe, give_buffer, on_read);
-    if (rc < 0)
-        close_link(link);
-}
-
-int usp_link_listen(void)
-{
-    if (listening)
-        return 0;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -errno;
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    socklen_t size = sizeof(sa_family_t); /* of that size, it asks the kernel for a free address */
-    int rc = bind(fd, (struct sockaddr *)&address, size) < 0 ? -errno : 0;
-    size = sizeof address;
-    if (rc == 0 && getsockname(fd, (struct sockaddr *)&address, &size) < 0)
-        rc = -errno;
-    struct usp_worker *self = usp_worker_of(usp_worker_index());
-    if (rc == 0 && size - sizeof(sa_family_t) > sizeof self->address)
-        rc = -ENAMETOOLONG;
-    if (rc == 0)
-        rc = uv_pipe_init(usp_loop(), &listener, 0);
-    if (rc < 0) {
-        close(fd);
-        return rc;
-    }
-    rc = uv_pipe_open(&listener, fd);
-    if (rc < 0)
-        close(fd);
-    else
-        rc = uv_listen((uv_stream_t *)&listener, BACKLOG, on_connection);
-    if (rc < 0) {
-        uv_close((uv_handle_t *)&listener, NULL);
-        return rc;
-    }
-    memcpy(self->address, address.sun_path, size - sizeof(sa_family_t));
-    self->address_size = (int)(size - sizeof(sa_family_t));
-    uv_unref((uv_handle_t *)&listener);
-    listening = true;
-    return 0;
-}
-
-int usp_link_adopt(unsigned worker, int fd)
-{
-    struct link *link = new_link(worker);
-    if (!link) {
-        close(fd);
-        return -ENOMEM;
-    }
-    int rc = uv_pipe_open(&link->pipe, fd);
-    if (rc < 0)
-        close(fd);
-    else
-        rc = uv_read_start((uv_stream_t *)&link->pipe, give_buffer, on_read);
-    if (rc < 0) {
-        close_link(link);
-        return rc;
-    }
-    link->confirmed = true; /* from birth; the one that connect_to() makes is not */
-    by_peer[worker] = link;
-    return 0;
-}
-
-static int connect_to(unsigned worker)
-{
-    struct usp_worker *peer = usp_worker_of(worker);
-    if (peer->address_size == 0)
-        return -ENOTCONN;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    memcpy(address.sun_path, peer->address, (size_t)peer->address_size);
-    socklen_t size = (socklen_t)(sizeof(sa_family_t) + (size_t)peer->address_size);
-    /* the kernel answers for the listener, so this does not wait for the other worker to run */
-    if (connect(fd, (struct sockaddr *)&address, size) < 0) {
-        int rc = -errno;
-        close(fd);
-        return rc;
-    }
-    int rc = usp_link_adopt(worker, fd);
-    if (rc < 0)
-        return rc;
-    by_peer[worker]->confirmed = false;
-    USP_FAILPOINT("link-connected");
-    struct usp_frame hello = {
-        .type = USP_FRAME_HELLO,
-        .worker = usp_worker_index(),
-        .length = usp_shared->secret,
-        .from_index = usp_worker_of(usp_worker_index())->generation,
-    };
-    uv_buf_t buffer = uv_buf_init((char *)&hello, sizeof hello);
-    rc = uv_try_write((uv_stream_t *)&by_peer[worker]->pipe, &buffer, 1);
-    if (rc == (int)sizeof hello)
-        return 0;
-    close_link(by_peer[worker]);
-    return rc < 0 ? rc : -EIO;
-}
-
-static int link_to(unsigned worker, struct link **linkp)
-{
-    struct link *link = by_peer[worker];
-    if (link && link->generation != usp_worker_of(worker)->generation) {
-        by_peer[worker] = NULL; /* to an earlier worker of that record; its end of file will close it */
-        link = NULL;
-    }
-    if (!link) {
-        int rc = connect_to(worker);
-        if (rc < 0)
-            return rc;
-        link = by_peer[worker];
-    }
-    *linkp = link;
-    return link ? 0 : -ENOTCONN;
+    return uv_read_start((uv_stream_t *)&link->pipe, give_buffer, on_read);
 }
 
 /* ---- sending ---- */
@@ -434,8 +244,8 @@ static int queue_rest(struct link *link, struct request *request, const struct u
 static void break_link(struct link *link)
 {
     uv_os_fd_t fd;
-    if (by_peer[link->peer] == link)
-        by_peer[link->peer] = NULL;
+    if (usp_link_by_peer[link->peer] == link)
+        usp_link_by_peer[link->peer] = NULL;
     if (uv_fileno((uv_handle_t *)&link->pipe, &fd) == 0)
         shutdown(fd, SHUT_WR);
 }
@@ -444,7 +254,7 @@ static int send_frame(unsigned worker, struct usp_frame *frame, const void *payl
                       struct usp_task *stream)
 {
     struct link *link;
-    int rc = link_to(worker, &link);
+    int rc = usp_links_to(worker, &link);
     if (rc < 0)
         return rc;
     struct request *request = take_request(stream ? SMALL_PAYLOAD : frame->length);
@@ -459,7 +269,8 @@ static int send_frame(unsigned worker, struct usp_frame *frame, const void *payl
     rc = uv_try_write((uv_stream_t *)&link->pipe, buffers, frame->length ? 2 : 1);
     if (rc < 0 && rc != UV_EAGAIN) {
         give_request(request);
-        by_peer[worker] = NULL; /* what it has sent is still to be read; the end of file closes the link */
+        /* what it has sent is still to be read; the end of file closes the link */
+        usp_link_by_peer[worker] = NULL;
         return rc;
     }
     USP_FAILPOINT("frame-written");
@@ -487,7 +298,7 @@ int usp_link_send(unsigned worker, struct usp_frame *frame, const void *payload,
 
 bool usp_link_is_ready(unsigned worker)
 {
-    struct link *link = by_peer[worker];
+    struct link *link = usp_link_by_peer[worker];
     return link && link->confirmed && link->generation == usp_worker_of(worker)->generation;
 }
 
@@ -495,7 +306,7 @@ int usp_link_ready(unsigned worker, struct usp_task *task)
 {
     struct link *link;
     usp_writing++;
-    int rc = link_to(worker, &link);
+    int rc = usp_links_to(worker, &link);
     usp_writing--;
     if (rc < 0 || link->confirmed)
         return rc;
@@ -534,15 +345,7 @@ static bool has_unread(unsigned worker)
             uv_fileno((uv_handle_t *)&link->pipe, &fd) == 0 && ioctl(fd, FIONREAD, &n) == 0 && n > 0)
             return true;
     }
-    if (listening) {
-        struct pollfd p = {.events = POLLIN};
-        uv_os_fd_t fd;
-        if (uv_fileno((uv_handle_t *)&listener, &fd) == 0) {
-            p.fd = fd;
-            return poll(&p, 1, 0) > 0;
-        }
-    }
-    return false;
+    return usp_links_knocked();
 }
 
 void usp_link_drain(unsigned worker)
@@ -552,22 +355,22 @@ void usp_link_drain(unsigned worker)
     for (struct link *link = links, *next; link; link = next) {
         next = link->next;
         if (link->peer == worker)
-            close_link(link);
+            usp_links_close(link);
     }
 }
 
 void usp_link_ended(unsigned worker)
 {
-    struct link *link = by_peer[worker];
+    struct link *link = usp_link_by_peer[worker];
     if (link)
-        by_peer[worker] = NULL; /* the end of file closes it */
+        usp_link_by_peer[worker] = NULL; /* the end of file closes it */
 }
 
 void usp_link_forget(void)
 {
     links = NULL; /* their descriptors went with the parent's loop */
-    memset(by_peer, 0, sizeof by_peer);
-    listening = false;
+    memset(usp_link_by_peer, 0, sizeof usp_link_by_peer);
+    usp_links_forget_listener();
     n_queued = 0;
 }
 
@@ -576,8 +379,6 @@ void usp_link_deinit(void)
     free(spare);
     spare = NULL;
     while (links)
-        close_link(links);
-    if (listening)
-        uv_close((uv_handle_t *)&listener, NULL);
-    listening = false;
+        usp_links_close(links);
+    usp_links_close_listener();
 }

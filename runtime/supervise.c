@@ -1,8 +1,7 @@
-/* Supervision: who sees that a worker has ended, and what has to be put right then. */
+/* Supervision: who sees that a worker has ended. burial.c puts right what it has left. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +11,7 @@
 #include <unistd.h>
 
 #include "runtime/arena.h"
-#include "runtime/failpoint.h"
+#include "runtime/burial.h"
 #include "runtime/link.h"
 #include "runtime/report.h"
 #include "runtime/worker.h"
@@ -28,15 +27,6 @@ struct child {
     void *arg;
 };
 
-/* A dead worker whose blocks wait until every survivor has looked. */
-struct grave {
-    struct grave *next;
-    unsigned index;
-    uint32_t death; /* count of deaths that the survivors must have seen */
-    bool gentle;
-    char how[200];
-};
-
 #define AROUND_MS 300 /* between two looks around */
 #define AT_A_TIME 16  /* records in one of them */
 static uv_timer_t around;
@@ -44,7 +34,6 @@ static bool looks_around;
 
 static struct child *children;
 static unsigned n_children;
-static struct grave *graves;
 static uint32_t orphans_seen;
 static bool looking;
 
@@ -67,114 +56,6 @@ static void describe(const struct usp_worker *worker, int code, char *text, size
     else
         snprintf(text, size, "worker of '%s' (pid %d) was killed by signal %d (%s)", worker->name,
                  (int)worker->pid, -code, strsignal(-code));
-}
-
-void usp_supervise_tell_root(void)
-{
-    atomic_fetch_add(&usp_shared->orphans, 1);
-    if (!usp_worker_is_root()) /* no frame: it might not leave a worker that is about to end */
-        kill(usp_shared->root, USP_SIGNAL_BELL);
-}
-
-static void make_orphan(struct usp_worker *worker)
-{
-    atomic_store(&worker->parent, 0);
-    atomic_store(&worker->orphan, 1);
-}
-
-/* The children of a dead worker are the root's now, in whatever state they are: they may not have
-   been born, or be dead themselves and not have been looked after to the end. */
-static void orphan_children_of(unsigned index)
-{
-    uint32_t n = atomic_load(&usp_shared->n_records);
-    bool any = false;
-    for (unsigned i = 1; i < n; i++) {
-        struct usp_worker *worker = usp_worker_of(i);
-        if (atomic_load(&worker->parent) == index &&
-            atomic_load(&worker->state) != USP_WORKER_FREE) {
-            make_orphan(worker);
-            any = true;
-        }
-    }
-    if (any)
-        usp_supervise_tell_root();
-}
-
-void usp_supervise_hand_over(void)
-{
-    if (!usp_worker_is_root())
-        orphan_children_of(usp_worker_index());
-}
-
-/* In any case: the dead one may have taken `sleeping` down and not rung. */
-static void ring_everybody(void)
-{
-    uint32_t n = atomic_load(&usp_shared->n_records);
-    for (unsigned i = 0; i < n; i++)
-        if (i != usp_worker_index() && atomic_load(&usp_worker_of(i)->state) == USP_WORKER_RUNNING)
-            usp_link_bell(i);
-}
-
-static bool has_crashed(struct usp_worker *worker);
-
-static bool has_ended(uint64_t identity)
-{
-    struct usp_worker *worker = usp_worker_of((unsigned)identity);
-    return atomic_load(&worker->state) != USP_WORKER_RUNNING ||
-           worker->generation != (uint32_t)(identity >> 32) || has_crashed(worker);
-}
-
-/* One worker at a time puts right what a dead one has left; another goes on if that one dies of it.
-   False: it has been done. */
-static bool become_undertaker(struct usp_worker *worker)
-{
-    unsigned self = usp_worker_index();
-    uint64_t mine = (uint64_t)usp_worker_of(self)->generation << 32 | self;
-    for (;;) {
-        uint64_t other = atomic_load(&worker->undertaker);
-        if (atomic_load(&worker->state) == USP_WORKER_BURIED)
-            return false;
-        if (other == mine || ((other == USP_NO_UNDERTAKER || has_ended(other)) &&
-                              atomic_compare_exchange_strong(&worker->undertaker, &other, mine)))
-            return true;
-        sched_yield();
-    }
-}
-
-/* `how`: NULL if the ends are to retire. Gives the count of deaths that the survivors must have
-   seen. */
-static uint32_t put_right(unsigned index, const char *how)
-{
-    struct usp_worker *worker = usp_worker_of(index);
-    if (become_undertaker(worker)) {
-        atomic_store(&worker->state, USP_WORKER_DEAD);
-        usp_arena_recover(index);
-        USP_FAILPOINT("burial-begun");
-        if (usp_worker_hooks.died)
-            usp_worker_hooks.died(index, how);
-        USP_FAILPOINT("burial-channels-done");
-        atomic_store(&worker->state, USP_WORKER_BURIED);
-    }
-    orphan_children_of(index);
-    uint32_t death = atomic_fetch_add(&usp_shared->deaths, 1) + 1;
-    USP_FAILPOINT("burial-counted");
-    ring_everybody();
-    return death;
-}
-
-/* All of it may be done twice, if who does it first dies of it. */
-static void bury(unsigned index, const char *how)
-{
-    uint32_t death = put_right(index, how);
-    struct grave *grave = calloc(1, sizeof *grave);
-    if (!grave)
-        return; /* the record and its blocks stay unused */
-    grave->next = graves;
-    grave->index = index;
-    grave->death = death;
-    grave->gentle = !how;
-    snprintf(grave->how, sizeof grave->how, "%s", how ? how : "");
-    graves = grave;
 }
 
 static void child_closed(uv_handle_t *handle)
@@ -204,7 +85,7 @@ static void end_badly(unsigned index, int code, const char *how, usp_ended_fn *e
     uncount(usp_worker_of(index));
     if (how)
         usp_report("%s", how);
-    bury(index, how);
+    usp_bury(index, how);
     if (ended)
         ended(arg, code, how);
 }
@@ -378,7 +259,7 @@ static void look_around(uv_timer_t *timer)
         if (!code_of_zombie(worker->pid, &code))
             continue; /* the parent is about it */
         describe(worker, code, how, sizeof how);
-        put_right(index, code == 0 && atomic_load(&worker->gentle) ? NULL : how);
+        usp_put_right(index, code == 0 && atomic_load(&worker->gentle) ? NULL : how);
     }
 }
 
@@ -410,65 +291,6 @@ bool usp_supervise_stuck(unsigned holder)
     if (usp_worker_hooks.seize)
         usp_worker_hooks.seize(holder);
     return true;
-}
-
-/* ---- what a survivor does ---- */
-
-/* Those whose burial is not complete are left for the next time: their locks, and what they have
-   moved into a buffer, are not yet known. */
-static void look_after_own_tasks(void)
-{
-    static bool lost[USP_MAX_WORKERS];
-    uint32_t n = atomic_load(&usp_shared->n_records);
-    for (unsigned i = 0; i < n; i++) {
-        lost[i] = atomic_load(&usp_worker_of(i)->state) == USP_WORKER_BURIED;
-        if (lost[i])
-            usp_link_drain(i);
-    }
-    /* what the dead ones had sent or put into the mailbox has arrived; claims still open are lost */
-    usp_sched_hooks.drain();
-    for (struct usp_fibre *fibre = usp_sched.all; fibre; fibre = fibre->all_next) {
-        struct usp_task *task = fibre->task;
-        uint64_t commit = task ? atomic_load(&task->commit) : USP_NONE;
-        if (usp_commit_state(commit) != USP_CLAIMED || usp_commit_worker(commit) >= n ||
-            !lost[usp_commit_worker(commit)])
-            continue;
-        if (task->woken)
-            usp_worker_hooks.received(task);
-        else if (commit & USP_DONE)
-            usp_wake(task);
-        else if (!(task->flags & USP_TASK_STREAMING))
-            usp_worker_hooks.retry(task);
-    }
-}
-
-static bool everybody_has_seen(uint32_t death)
-{
-    uint32_t n = atomic_load(&usp_shared->n_records);
-    for (unsigned i = 0; i < n; i++) {
-        struct usp_worker *worker = usp_worker_of(i);
-        if (atomic_load(&worker->state) == USP_WORKER_RUNNING &&
-            (int32_t)(atomic_load(&worker->deaths_seen) - death) < 0)
-            return false;
-    }
-    return true;
-}
-
-static void clear_graves(void)
-{
-    for (struct grave **at = &graves; *at;) {
-        struct grave *grave = *at;
-        if (!everybody_has_seen(grave->death)) {
-            at = &grave->next;
-            continue;
-        }
-        if (usp_worker_hooks.forgotten)
-            usp_worker_hooks.forgotten(grave->index, grave->gentle ? NULL : grave->how);
-        usp_arena_reclaim(grave->index);
-        usp_worker_release(grave->index);
-        *at = grave->next;
-        free(grave);
-    }
 }
 
 /* A worker whose parent has ended. */
@@ -511,7 +333,7 @@ static void take_over(unsigned index)
     if (state == USP_WORKER_RUNNING)
         usp_report("%s", how);
     uncount(worker);
-    bury(index, how);
+    usp_bury(index, how);
 }
 
 static void reap_strays(void)
@@ -535,25 +357,8 @@ static void take_over_orphans(void)
 
 bool usp_supervise_pending(void)
 {
-    return atomic_load_explicit(&usp_shared->deaths, memory_order_seq_cst) !=
-               atomic_load_explicit(&usp_worker_of(usp_worker_index())->deaths_seen,
-                                    memory_order_relaxed) ||
-           (graves && everybody_has_seen(graves->death)) ||
+    return usp_burial_pending() ||
            (usp_worker_is_root() && atomic_load(&usp_shared->orphans) != orphans_seen);
-}
-
-/* Tells the supervisors of the dead, who may be asleep by now, that one survivor more has looked. */
-static void answer(struct usp_worker *self, uint32_t deaths)
-{
-    atomic_store(&self->deaths_seen, deaths);
-    uint32_t n = atomic_load(&usp_shared->n_records);
-    for (unsigned i = 1; i < n; i++) {
-        unsigned supervisor = atomic_load(&usp_worker_of(i)->parent);
-        if (atomic_load(&usp_worker_of(i)->state) == USP_WORKER_BURIED &&
-            supervisor < USP_MAX_WORKERS && supervisor != usp_worker_index() &&
-            atomic_exchange(&usp_worker_of(supervisor)->sleeping, 0))
-            usp_link_bell(supervisor);
-    }
 }
 
 void usp_supervise_look(void)
@@ -561,14 +366,7 @@ void usp_supervise_look(void)
     if (looking)
         return;
     looking = true;
-    struct usp_worker *self = usp_worker_of(usp_worker_index());
-    uint32_t deaths = atomic_load(&usp_shared->deaths);
-    if (deaths != atomic_load(&self->deaths_seen)) {
-        look_after_own_tasks();
-        answer(self, deaths);
-    }
-    if (graves)
-        clear_graves();
+    usp_burial_look();
     if (usp_worker_is_root() && atomic_load(&usp_shared->orphans) != orphans_seen)
         take_over_orphans();
     looking = false;
@@ -580,18 +378,14 @@ void usp_supervise_forget(void)
         close(child->fd);
     children = NULL;
     n_children = 0;
-    graves = NULL;
+    usp_burial_forget();
     looking = false;
     looks_around = false;
 }
 
 void usp_supervise_deinit(void)
 {
-    while (graves) {
-        struct grave *grave = graves;
-        graves = grave->next;
-        free(grave);
-    }
+    usp_burial_deinit();
     orphans_seen = 0;
     looks_around = false; /* its timer is closed with the loop */
 }
