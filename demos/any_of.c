@@ -53,7 +53,7 @@ int main(int argc, char **argv)
 
     uvcsp_queue *q = uvcsp_queue_new(0);
     uvcsp_event *event = uvcsp_event_new();
-    uvcsp_conn *here, *there;
+    uvcsp_conn *here = NULL, *there = NULL;
     int fds[2];
     demo_expect(q && event && uvcsp_pipe(&here, &there, true) == 0 && pipe(fds) == 0,
                 "there is memory");
