@@ -1,6 +1,6 @@
 #!/bin/sh
-# docs.sh ROOT ARCHIVE: what the documents say is true. Every ```c block of README.md and docs/guide.md compiles,
-# with each compiler there is, without a warning; one that includes nothing gets the headers of `prelude` first.
+# docs.sh ROOT ARCHIVE: what the documents say is true. Every ```c block of README.md and of guide and tables in docs/
+# compiles, with each compiler there is, without a warning; one that includes nothing gets the headers of `prelude` first.
 # A program that is followed by a ```text block, with at most a line "It prints..." between, is run as workers and
 # as light processes, and prints that. The manual pages are installed, well formed, and name what is public,
 # and every variable of the environment is in README and manual.
@@ -60,7 +60,7 @@ build() { # build COMPILER BLOCK: a program if it has a main
     fi
 }
 
-for document in README docs/guide; do
+for document in README docs/guide docs/multiprocessing; do
     name=$(basename $document)
     extract "$root/$document.md" "$name"
     for block in $(ls "$dir/$name"-*.c | sort -t- -k2n); do
