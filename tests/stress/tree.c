@@ -5,21 +5,20 @@
    that was started has ended, what was deferred has run, and what was written has been read. In a violent one processes
    terminate and kill each other, exit in the middle, and crash; then it is enough that the round comes to its end.
 
-   A round that does not come to its end within LIMIT seconds has lost a wake-up.
-
-   tree [seconds [seed]]     UVCSP_PAR=light: no worker, and nothing that would end the only one */
+   A round that does not come to its end has lost a wake-up. The command line is that of stress.h; in
+   light mode there is no worker, and nothing that would end the only one. */
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <uvcsp.h>
 
-#define LIMIT 60
+#include "tests/stress/stress.h"
+
 #define MOST 60 /* processes of a round */
 
 struct ledger {
@@ -28,12 +27,6 @@ struct ledger {
 };
 static struct ledger *ledger;
 static int root_pid;
-
-static unsigned below(unsigned long long *state, unsigned n)
-{
-    *state = *state * 6364136223846793005ull + 1442695040888963407ull;
-    return (unsigned)(*state >> 33) % n;
-}
 
 static bool may_start(void)
 {
@@ -73,7 +66,7 @@ static void deferred_work(void *arg)
 static void defer_some(unsigned long long *r)
 {
     atomic_fetch_add(&ledger->deferred, 1);
-    DEFER(below(r, 2) ? count_run : deferred_work, (void *)(uintptr_t)below(r, 3));
+    DEFER(stress_below(r, 2) ? count_run : deferred_work, (void *)(uintptr_t)stress_below(r, 3));
 }
 
 /* ---- small processes that a branch talks to ---- */
@@ -113,7 +106,7 @@ PROCESS(sender, OUT(uvcsp_end, ends), OUT(int, out))
 static void run(unsigned long long *r, uvcsp_process *processes, size_t n)
 {
     uvcsp_process in_worker;
-    switch (below(r, 4)) {
+    switch (stress_below(r, 4)) {
     case 0:
         (void)uvcsp_par(processes, n);
         break;
@@ -128,11 +121,11 @@ static void run(unsigned long long *r, uvcsp_process *processes, size_t n)
 
 static void talk(unsigned long long *r)
 {
-    int n = (int)below(r, 30), capacity = (int)below(r, 3);
-    enum uvcsp_carrier carrier = below(r, 2) ? UVCSP_PIPE : UVCSP_SHARED;
+    int n = (int)stress_below(r, 30), capacity = (int)stress_below(r, 3);
+    enum uvcsp_carrier carrier = stress_below(r, 2) ? UVCSP_PIPE : UVCSP_SHARED;
     CHAN(int) c = CHANNEL(int, .capacity = capacity, .carrier = carrier);
-    CHAN(uvcsp_end) ends = CHANNEL(uvcsp_end, .capacity = (int)below(r, 2), .carrier = carrier);
-    if (below(r, 2)) {
+    CHAN(uvcsp_end) ends = CHANNEL(uvcsp_end, .capacity = (int)stress_below(r, 2), .carrier = carrier);
+    if (stress_below(r, 2)) {
         uvcsp_process both[] = {source(c, n), drain(c)};
         run(r, both, 2);
     } else {
@@ -146,21 +139,21 @@ static void talk(unsigned long long *r)
 /* One end here, the other in a process that goes on by itself. */
 static void converse(unsigned long long *r)
 {
-    CHAN(int) c = CHANNEL(int, .capacity = (int)below(r, 2));
-    int n = 1 + (int)below(r, 10), x = 0;
-    if (below(r, 2)) {
+    CHAN(int) c = CHANNEL(int, .capacity = (int)stress_below(r, 2));
+    int n = 1 + (int)stress_below(r, 10), x = 0;
+    if (stress_below(r, 2)) {
         OUT_END(int) out = OUT_OF(c);
-        uvcsp_handle *h = below(r, 2) ? SPAWN(drain(c)) : GO(drain(c));
+        uvcsp_handle *h = stress_below(r, 2) ? SPAWN(drain(c)) : GO(drain(c));
         for (int i = 0; h && i < n; i++) {
-            if (uvcsp_write_timeout(out, &i, below(r, 4) ? 30 : 0.0005) == UVCSP_OK)
+            if (uvcsp_write_timeout(out, &i, stress_below(r, 4) ? 30 : 0.0005) == UVCSP_OK)
                 atomic_fetch_add(&ledger->written, 1);
         }
         RETIRE(out);
     } else {
         IN_END(int) in = IN_OF(c);
-        uvcsp_handle *h = below(r, 2) ? SPAWN(source(c, n)) : GO(source(c, n));
+        uvcsp_handle *h = stress_below(r, 2) ? SPAWN(source(c, n)) : GO(source(c, n));
         while (h) {
-            int i = ALT(ON_ENDED(h), ON_TIMEOUT(below(r, 5) * 1e-4), WHEN(below(r, 2), ON_SKIP));
+            int i = ALT(ON_ENDED(h), ON_TIMEOUT(stress_below(r, 5) * 1e-4), WHEN(stress_below(r, 2), ON_SKIP));
             int rc = uvcsp_read_timeout(in, &x, i == 0 ? -1 : 0.001);
             if (rc == UVCSP_OK)
                 atomic_fetch_add(&ledger->read, 1);
@@ -175,12 +168,12 @@ static void breed(unsigned long long *r, int depth, OUT_END(int) pulse, uvcsp_ha
                   unsigned *n_handles)
 {
     uvcsp_process children[4];
-    size_t n = 0, most = 1 + below(r, 3);
+    size_t n = 0, most = 1 + stress_below(r, 3);
     while (n < most && may_start())
-        children[n++] = branch((unsigned long long)below(r, 1u << 30) << 8, depth - 1, pulse);
+        children[n++] = branch((unsigned long long)stress_below(r, 1u << 30) << 8, depth - 1, pulse);
     if (n == 0)
         return;
-    switch (below(r, 6)) {
+    switch (stress_below(r, 6)) {
     case 0:
         (void)uvcsp_par(children, n);
         return;
@@ -197,7 +190,7 @@ static void breed(unsigned long long *r, int depth, OUT_END(int) pulse, uvcsp_ha
     }
     default:
         for (size_t i = 0; i < n; i++) {
-            uvcsp_handle *h = below(r, 2) ? SPAWN(children[i]) : GO(children[i]);
+            uvcsp_handle *h = stress_below(r, 2) ? SPAWN(children[i]) : GO(children[i]);
             if (h && *n_handles < 8)
                 handles[(*n_handles)++] = h;
             else if (h)
@@ -209,9 +202,9 @@ static void breed(unsigned long long *r, int depth, OUT_END(int) pulse, uvcsp_ha
 static void be_violent(unsigned long long *r, OUT_END(int) pulse, uvcsp_handle **handles,
                        unsigned n_handles)
 {
-    uvcsp_handle *h = n_handles ? handles[below(r, n_handles)] : NULL;
+    uvcsp_handle *h = n_handles ? handles[stress_below(r, n_handles)] : NULL;
     bool alone = getpid() != root_pid; /* only a worker may end as a whole */
-    switch (below(r, 12)) {
+    switch (stress_below(r, 12)) {
     case 0:
         if (h)
             uvcsp_kill(h);
@@ -223,14 +216,14 @@ static void be_violent(unsigned long long *r, OUT_END(int) pulse, uvcsp_handle *
         break;
     case 3:
         if (alone)
-            exit((int)below(r, 2));
+            exit((int)stress_below(r, 2));
         break;
     case 4:
         if (alone)
             kill(getpid(), SIGKILL);
         break;
     case 5:
-        if (below(r, 8) == 0)
+        if (stress_below(r, 8) == 0)
             POISON(pulse);
         break;
     case 6:
@@ -250,8 +243,8 @@ PROCESS(branch, VAL(unsigned long long, seed), VAL(int, depth), OUT(int, pulse))
     unsigned n_handles = 0;
     atomic_fetch_add(&ledger->started, 1);
     DEFER(count_end, NULL);
-    for (unsigned i = 0, n = below(&r, 8); i < n; i++) {
-        switch (below(&r, 9)) {
+    for (unsigned i = 0, n = stress_below(&r, 8); i < n; i++) {
+        switch (stress_below(&r, 9)) {
         case 0:
             WRITE(pulse, 1);
             break;
@@ -259,7 +252,7 @@ PROCESS(branch, VAL(unsigned long long, seed), VAL(int, depth), OUT(int, pulse))
             defer_some(&r);
             break;
         case 2:
-            uvcsp_sleep(below(&r, 20) * 1e-4);
+            uvcsp_sleep(stress_below(&r, 20) * 1e-4);
             break;
         case 3:
             uvcsp_blocking(nothing, NULL);
@@ -272,44 +265,29 @@ PROCESS(branch, VAL(unsigned long long, seed), VAL(int, depth), OUT(int, pulse))
             break;
         case 6:
             if (n_handles)
-                (void)uvcsp_join(handles[below(&r, n_handles)], below(&r, 3) * 1e-3);
+                (void)uvcsp_join(handles[stress_below(&r, n_handles)], stress_below(&r, 3) * 1e-3);
             break;
         default:
             if (depth > 0)
                 breed(&r, depth, pulse, handles, &n_handles);
         }
-        if (atomic_load(&ledger->violent) && below(&r, 4) == 0)
+        if (atomic_load(&ledger->violent) && stress_below(&r, 4) == 0)
             be_violent(&r, pulse, handles, n_handles);
     }
 }
 
 /* ---- a round ---- */
 
-static volatile unsigned long long current_seed;
-
-static void too_long(int signum)
+static bool run_round(unsigned long long seed, int mode, bool light)
 {
-    (void)signum;
-    char text[80];
-    int n = snprintf(text, sizeof text, "seed %llu does not come to its end\n", current_seed);
-    if (write(2, text, (size_t)n) < 0)
-        _exit(2);
-    if (getenv("STRESS_STOP")) /* for a debugger */
-        raise(SIGSTOP);
-    _exit(1);
-}
-
-static bool run_round(unsigned long long seed, bool light)
-{
-    unsigned long long r = seed * 0x9e3779b97f4a7c15ull + 1;
+    unsigned long long r = stress_seeded(seed);
+    (void)mode;
     memset(ledger, 0, sizeof *ledger);
     atomic_store(&ledger->left, MOST);
-    atomic_store(&ledger->violent, below(&r, 2));
-    current_seed = seed;
-    alarm(LIMIT);
+    atomic_store(&ledger->violent, stress_below(&r, 2));
     CHAN(int) pulse = CHANNEL(int);
     IN_END(int) in = IN_OF(pulse);
-    uvcsp_handle *h = below(&r, 2) ? SPAWN(branch(r, 4, pulse)) : GO(branch(r, 4, pulse));
+    uvcsp_handle *h = stress_below(&r, 2) ? SPAWN(branch(r, 4, pulse)) : GO(branch(r, 4, pulse));
     int x;
     while (uvcsp_read(in, &x) == UVCSP_OK)
         ;
@@ -318,7 +296,6 @@ static bool run_round(unsigned long long seed, bool light)
     RETIRE(in);
     uvcsp_channel_free(pulse);
     bool good = uvcsp_shutdown() == 0; /* waits for what was left running */
-    alarm(0);
     /* one that was just being forked when its parent was killed may take a moment to find out */
     int left = 0;
     for (int i = 0; i < 1000 && (left = (int)waitpid(-1, NULL, WNOHANG)) == 0; i++)
@@ -342,24 +319,7 @@ static bool run_round(unsigned long long seed, bool light)
 
 int main(int argc, char **argv)
 {
-    double seconds = argc > 1 ? atof(argv[1]) : 4;
-    unsigned long long seed = argc > 2 ? strtoull(argv[2], NULL, 0)
-                                       : (unsigned long long)getpid() * 1000003u;
-    const char *par = getenv("UVCSP_PAR");
-    bool light = par && strcmp(par, "light") == 0;
     root_pid = (int)getpid();
-    ledger = mmap(NULL, sizeof *ledger, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (ledger == MAP_FAILED)
-        return 2;
-    signal(SIGALRM, too_long);
-    double end = uvcsp_now() + seconds;
-    unsigned rounds = 0;
-    printf("from seed %llu on\n", seed);
-    do {
-        if (!run_round(seed + rounds, light))
-            return 1;
-        rounds++;
-    } while (uvcsp_now() < end);
-    printf("%u rounds\n", rounds);
-    return 0;
+    ledger = stress_shared(sizeof *ledger);
+    return stress_main(&(struct stress){.limit = 60, .round = run_round}, argc, argv);
 }
