@@ -96,8 +96,6 @@ static int send_data(struct usp_offer *reader, const struct usp_bytes *bytes)
     USP_FAILPOINT("data-sent");
     if (rc == 1)
         return wait_for_stream(self); /* hooks.sent takes the flag down */
-    if (rc == -ECONNRESET)
-        rc = USP_RETRY; /* and so does the reader, which has lost the rest of it */
     if (self) {
         self->flags &= (uint8_t)~USP_TASK_STREAMING;
         atomic_store_explicit(&self->commit, USP_NONE, memory_order_relaxed);
@@ -124,6 +122,10 @@ static int deliver_far(struct usp_channel *channel, struct usp_offer *reader,
     int rc = send_data(reader, bytes);
     if (rc == 0 || rc == USP_RETRY)
         return rc;
+    if (rc == -ECONNRESET) { /* the reader has lost the rest, and looks again; not this way, though */
+        channel->carrier = UVCSP_SHARED;
+        return USP_RETRY;
+    }
     /* no link: a full table of descriptors, or a worker that has just died. The arena is always
        there. */
     if (leave_in_arena(reader, bytes))
@@ -352,7 +354,9 @@ static void on_pull(const struct usp_frame *frame)
     }
     if (rc < 0) {
         note_way(offer->channel, offer->data, USP_ON_ITS_WAY);
-        if (rc != -ECONNRESET)
+        if (rc == -ECONNRESET)
+            offer->channel->carrier = UVCSP_SHARED;
+        else
             decline(frame, offer);
     }
     task->outcome = rc < 0 ? USP_RETRY : 0;
