@@ -39,6 +39,7 @@ const char *uvcsp_manager_error_name(int status)
     case UVCSP_BROKEN_BARRIER: return "UVCSP_BROKEN_BARRIER";
     case UVCSP_NO_SUCH_OBJECT: return "UVCSP_NO_SUCH_OBJECT";
     case UVCSP_NO_SUCH_OPERATION: return "UVCSP_NO_SUCH_OPERATION";
+    case UVCSP_STOP_ITERATION: return "UVCSP_STOP_ITERATION";
     default: return uvcsp_status_name(status);
     }
 }

@@ -3,11 +3,12 @@
    manager.c         the face: starting, stopping, making objects, calls
    manager_client.c  the calling side of a connection; one for each process and manager
    manager_code.c    values to bytes and back
-   manager_server.c  the server: its processes, its table of objects, one request after the other
+   manager_server.c  the server: its processes, one request after the other
+   manager_object.c  its table of objects
    manager_wait.c    operations that wait
    manager_remote.c  other programs
-   manager_own.c     types and update functions of the program; uvcsp_proxy_update
-   manager_list.c, _array.c, _dict.c, _set.c, _queue.c, _sync.c, _event.c   the types
+   manager_own.c     types, update functions and tasks of the program; uvcsp_proxy_update
+   manager_list.c, _array.c, _dict.c, _set.c, _queue.c, _sync.c, _event.c, _pool.c (with _job.c)   the types
 
    A request is the id of an object (8 bytes), the name of the operation with its length before it (1 byte), and an array of
    arguments; an answer is a status (4 bytes) and a value: the result, or the words of the error. Object 0 is the manager
@@ -125,6 +126,7 @@ struct usp_server {
     size_t n_objects, room;
     struct usp_object *watching;
     struct usp_session *sessions;
+    struct usp_keeper *keepers; /* of pools */
     json_t *published;          /* name: id */
     char *name, *address, *key;
     uvcsp_listener *listener;
@@ -158,10 +160,24 @@ int usp_arg_timeout(struct usp_request *request, size_t i, double *secondsp); /*
 /* Sets the result; takes the reference over. -ENOMEM for NULL. */
 int usp_give(struct usp_request *request, json_t *result);
 
-bool usp_is_built_in(const char *type);
 /* "copy" and "str" of an object with a value. */
 int usp_op_copy(struct usp_object *object, struct usp_request *request);
 int usp_op_str(struct usp_object *object, struct usp_request *request);
+
+/* ---- manager_object.c ---- */
+
+bool usp_is_built_in(const char *type);
+/* NULL: there never was one, or it was freed. */
+struct usp_object *usp_object_of(const struct usp_server *server, uint64_t id);
+/* Gives it a number, by which it can be found from now on. 0 or -ENOMEM. */
+int usp_object_add(struct usp_server *server, struct usp_object *object);
+/* It is not found any more, and who waits for it is told. Operations that wait still look at it; the last of them deletes it. */
+void usp_object_free(struct usp_object *object);
+void usp_object_delete(struct usp_object *object);
+/* The manager's own operations. */
+int usp_manager_run(struct usp_server *server, const char *op, struct usp_request *request);
+
+/* ---- manager_server.c, again ---- */
 
 struct usp_server *usp_server_new(uvcsp_manager *manager, const uvcsp_manager_options *options);
 /* Starts it and waits until it can be used. 0 or -errno; the reference is taken over. */
@@ -190,6 +206,7 @@ struct usp_waiter {
     bool broken;
     long number;                /* beside the grant */
     json_t *item;
+    struct uvcsp_handle *event; /* grants it as well, by being set; NULL: none does */
 };
 
 /* The session's channel of wake-ups. 0 or -ENOMEM. */
@@ -222,11 +239,21 @@ extern const struct usp_object_type usp_type_own;
 int usp_own_create(struct usp_object *object, const struct uvcsp_manager_type *type, struct usp_request *request);
 int usp_own_run(struct usp_object *object, const char *op, struct usp_request *request);
 
+/* Tasks for pools: the number of one by its name, -1 if there is none; and running it, in whatever process. An error has words. */
+int usp_task_find(const char *name);
+int usp_task_run(uint32_t number, uvcsp_manager *manager, const json_t *args, json_t **valuep,
+                 const char **wordsp);
+
+/* ---- manager_pool.c ---- */
+
+/* All pools of the server are to end; each has a process that waits for that. */
+void usp_pools_end(struct usp_server *server);
+
 /* ---- the types ---- */
 
 extern const struct usp_object_type usp_type_list, usp_type_array, usp_type_dict, usp_type_namespace,
     usp_type_value, usp_type_set, usp_type_queue, usp_type_lock, usp_type_rlock, usp_type_semaphore,
-    usp_type_bounded_semaphore, usp_type_event, usp_type_condition, usp_type_barrier;
+    usp_type_bounded_semaphore, usp_type_event, usp_type_condition, usp_type_barrier, usp_type_pool, usp_type_job;
 
 /* manager_queue.c: an item that its getter did not live to take goes back. */
 void usp_queue_take_back(struct usp_object *object, json_t *item);

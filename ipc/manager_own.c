@@ -1,4 +1,4 @@
-/* What changes a value in one request, and what a program adds: update functions, types. */
+/* What changes a value in one request, and what a program adds: update functions, types, tasks. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,13 +15,20 @@ int uvcsp_manager_fail(int status, const char *text)
     return status;
 }
 
-/* What a function has answered, in words. A positive answer would be taken for a condition of the library. */
+/* A positive answer would be taken for a condition of the library. */
+static int error_of(int status, const char **wordsp)
+{
+    int rc = status > 0 ? UVCSP_RUNTIME_ERROR : status;
+    *wordsp = why[0] ? why : uvcsp_manager_error_name(rc);
+    return rc;
+}
+
+/* What a function has answered, in words. */
 static int told(struct usp_request *request, int status)
 {
-    if (status == 0)
-        return 0;
-    int rc = status > 0 ? UVCSP_RUNTIME_ERROR : status;
-    return usp_fail(request, rc, "%s", why[0] ? why : uvcsp_manager_error_name(rc));
+    const char *text;
+    int rc = status ? error_of(status, &text) : 0;
+    return rc ? usp_fail(request, rc, "%s", text) : 0;
 }
 
 /* ---- update functions of the library ---- */
@@ -328,3 +335,48 @@ static void destroy(struct usp_object *object)
 }
 
 const struct usp_object_type usp_type_own = {"object", sizeof(struct own), NULL, destroy, NULL, NULL};
+
+/* ---- tasks of the program ---- */
+
+static struct task {
+    const char *name;
+    uvcsp_manager_task *fn;
+} *tasks;
+static size_t n_tasks;
+
+int usp_task_find(const char *name)
+{
+    for (size_t i = 0; i < n_tasks; i++)
+        if (strcmp(tasks[i].name, name) == 0)
+            return (int)i;
+    return -1;
+}
+
+int uvcsp_manager_register_task(const char *name, uvcsp_manager_task *fn)
+{
+    if (!name || !*name || !fn) {
+        usp_report("uvcsp_manager_register_task: %s", fn ? "there is no name" : "the function is NULL");
+        return -EINVAL;
+    }
+    if (usp_task_find(name) >= 0) {
+        usp_report("uvcsp_manager_register_task: there is a task '%s' already", name);
+        return -EEXIST;
+    }
+    struct task *grown = realloc(tasks, (n_tasks + 1) * sizeof *grown);
+    if (!grown)
+        return -ENOMEM;
+    tasks = grown;
+    tasks[n_tasks++] = (struct task){name, fn};
+    return 0;
+}
+
+int usp_task_run(uint32_t number, uvcsp_manager *manager, const json_t *args, json_t **valuep,
+                 const char **wordsp)
+{
+    why[0] = '\0';
+    *valuep = NULL;
+    int rc = tasks[number].fn(manager, args, valuep);
+    if (rc == 0 && !*valuep)
+        *valuep = json_null();
+    return rc ? error_of(rc, wordsp) : 0;
+}

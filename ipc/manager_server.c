@@ -1,5 +1,5 @@
-/* The server: a process that lets others connect, and one for each that has. The table of objects is theirs together; they run in
-   turn and only wait between operations, or in usp_wait_in(). */
+/* The server: a process that lets others connect, and one for each that has. The table of objects (manager_object.c) is theirs
+   together; they run in turn and only wait between operations, or in usp_wait_in(). */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,173 +10,6 @@
 #include "ipc/manager.h"
 #include "process/process.h"
 #include "runtime/report.h"
-
-static const struct usp_object_type *const types[] = {
-    &usp_type_list, &usp_type_dict, &usp_type_namespace, &usp_type_value, &usp_type_array, &usp_type_set,
-    &usp_type_queue, &usp_type_lock, &usp_type_rlock, &usp_type_semaphore, &usp_type_bounded_semaphore,
-    &usp_type_event, &usp_type_condition, &usp_type_barrier};
-
-static const struct usp_object_type *type_of(const char *name)
-{
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (strcmp(types[i]->name, name) == 0)
-            return types[i];
-    return NULL;
-}
-
-bool usp_is_built_in(const char *name)
-{
-    return type_of(name) != NULL;
-}
-
-/* ---- objects ---- */
-
-static struct usp_object *object_of(const struct usp_server *server, uint64_t id)
-{
-    return id < server->n_objects ? server->objects[id] : NULL;
-}
-
-static int add_object(struct usp_server *server, struct usp_object *object)
-{
-    if (server->n_objects == server->room) {
-        size_t room = server->room ? 2 * server->room : 64;
-        struct usp_object **grown = realloc(server->objects, room * sizeof(struct usp_object *));
-        if (!grown)
-            return -ENOMEM;
-        server->objects = grown;
-        server->room = room;
-        if (server->n_objects == 0)
-            server->objects[server->n_objects++] = NULL; /* the manager itself */
-    }
-    object->id = server->n_objects;
-    server->objects[server->n_objects++] = object;
-    if (!object->type->left)
-        return 0;
-    object->next_watching = server->watching;
-    if (server->watching)
-        server->watching->prev_watching = object;
-    server->watching = object;
-    return 0;
-}
-
-static void delete_object(struct usp_object *object)
-{
-    if (object->type->destroy)
-        object->type->destroy(object);
-    json_decref(object->value);
-    free(object);
-}
-
-/* Operations that wait still look at it; the last of them deletes it. */
-static void free_object(struct usp_object *object)
-{
-    struct usp_server *server = object->server;
-    server->objects[object->id] = NULL;
-    if (object->type->left) {
-        if (object->prev_watching)
-            object->prev_watching->next_watching = object->next_watching;
-        else
-            server->watching = object->next_watching;
-        if (object->next_watching)
-            object->next_watching->prev_watching = object->prev_watching;
-    }
-    object->freed = true;
-    usp_object_drop_waiters(object);
-    if (object->pins == 0)
-        delete_object(object);
-}
-
-/* ---- the manager's own operations ---- */
-
-static int create(struct usp_server *server, struct usp_request *request)
-{
-    const char *name;
-    int rc = usp_arg_string(request, 0, &name);
-    if (rc == 0)
-        rc = usp_arg_array(request, 1);
-    if (rc)
-        return rc;
-    const struct usp_object_type *type = type_of(name);
-    const struct uvcsp_manager_type *own = type ? NULL : usp_own_type(name);
-    if (!type && !own)
-        return usp_fail(request, UVCSP_NO_SUCH_OPERATION, "no type is called '%s'", name);
-    type = type ? type : &usp_type_own;
-    struct usp_object *object = calloc(1, type->size);
-    if (!object)
-        return -ENOMEM;
-    object->type = type;
-    object->server = server;
-    request->args = usp_arg(request, 1);
-    request->n = json_array_size(request->args);
-    rc = own ? usp_own_create(object, own, request) : type->create(object, request);
-    if (rc == 0) {
-        rc = add_object(server, object);
-        if (rc == 0)
-            return usp_give(request, json_integer((json_int_t)object->id));
-        delete_object(object);
-        return rc;
-    }
-    json_decref(object->value);
-    free(object);
-    return rc;
-}
-
-static int free_one(struct usp_server *server, struct usp_request *request)
-{
-    json_int_t id = 0;
-    int rc = usp_arg_integer(request, 0, &id);
-    if (rc)
-        return rc;
-    struct usp_object *object = object_of(server, (uint64_t)id);
-    if (!object)
-        return usp_fail(request, UVCSP_NO_SUCH_OBJECT, "it was freed before, or there never was one");
-    free_object(object);
-    return 0;
-}
-
-static int publish(struct usp_server *server, struct usp_request *request)
-{
-    const char *name;
-    json_int_t id = 0;
-    int rc = usp_arg_string(request, 0, &name);
-    if (rc == 0)
-        rc = usp_arg_integer(request, 1, &id);
-    if (rc)
-        return rc;
-    if (id == 0)
-        return json_object_del(server->published, name) == 0
-                   ? 0 : usp_fail(request, UVCSP_KEY_ERROR, "nothing is published as '%s'", name);
-    if (!object_of(server, (uint64_t)id))
-        return usp_fail(request, UVCSP_NO_SUCH_OBJECT, "the object was freed");
-    return json_object_set_new(server->published, name, json_integer(id)) == 0 ? 0 : -ENOMEM;
-}
-
-static int find_published(struct usp_server *server, struct usp_request *request)
-{
-    const char *name;
-    int rc = usp_arg_string(request, 0, &name);
-    if (rc)
-        return rc;
-    json_t *id = json_object_get(server->published, name);
-    if (!id || !object_of(server, (uint64_t)json_integer_value(id)))
-        return usp_fail(request, UVCSP_KEY_ERROR, "nothing is published as '%s'", name);
-    return usp_give(request, json_incref(id));
-}
-
-static int run_own(struct usp_server *server, const char *op, struct usp_request *request)
-{
-    if (strcmp(op, "create") == 0)
-        return create(server, request);
-    if (strcmp(op, "free") == 0)
-        return free_one(server, request);
-    if (strcmp(op, "publish") == 0)
-        return publish(server, request);
-    if (strcmp(op, "find") == 0)
-        return find_published(server, request);
-    if (strcmp(op, "token") == 0)
-        return usp_give(request, json_integer((json_int_t)server->manager->token));
-    return usp_fail(request, UVCSP_NO_SUCH_OPERATION, "a manager has no operation '%s'", op);
-}
 
 /* ---- one request ---- */
 
@@ -217,14 +50,14 @@ static int run(struct usp_session *session, const char *data, size_t size, struc
     request->args = args;
     request->n = json_array_size(args);
     if (id == 0)
-        return run_own(session->server, op, request);
-    struct usp_object *object = object_of(session->server, id);
+        return usp_manager_run(session->server, op, request);
+    struct usp_object *object = usp_object_of(session->server, id);
     if (!object)
         return usp_fail(request, UVCSP_NO_SUCH_OBJECT, "the object was freed");
     object->pins++;
     int rc = run_object(object, op, request);
     if (--object->pins == 0 && object->freed)
-        delete_object(object);
+        usp_object_delete(object);
     return rc;
 }
 
@@ -355,15 +188,17 @@ void usp_session_end(struct usp_session *session, const char *cause)
     struct usp_server *server = session->server;
     char text[200];
     snprintf(text, sizeof text, "process '%s' has ended", session->who);
-    for (struct usp_object *object = server->watching; object; object = object->next_watching)
+    for (struct usp_object *object = server->watching, *next; object; object = next) {
+        next = object->next_watching; /* it may be freed */
         object->type->left(object, session, cause != NULL, cause ? cause : text);
+    }
     if (session->prev)
         session->prev->next = session->next;
     else
         server->sessions = session->next;
     if (session->next)
         session->next->prev = session->prev;
-    struct usp_object *queue = session->item ? object_of(server, session->item_of) : NULL;
+    struct usp_object *queue = session->item ? usp_object_of(server, session->item_of) : NULL;
     if (queue)
         usp_queue_take_back(queue, session->item);
     else
@@ -433,7 +268,7 @@ void usp_server_unref(struct usp_server *server)
         return;
     for (size_t i = 0; i < server->n_objects; i++)
         if (server->objects[i])
-            delete_object(server->objects[i]);
+            usp_object_delete(server->objects[i]);
     free(server->objects);
     json_decref(server->published);
     free(server->name);
@@ -447,6 +282,7 @@ static void close_all(struct usp_server *server)
 {
     server->closing = true;
     usp_remote_stop(server);
+    usp_pools_end(server);
     for (struct usp_session *session = server->sessions; session; session = session->next)
         if (session->in)
             (void)uvcsp_retire(session->in);

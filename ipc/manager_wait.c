@@ -1,5 +1,5 @@
-/* Operations that wait. A waiter stands in its object's list until somebody grants it what it waits for, its time is over, its client
-   goes, or the object is freed. Whoever grants takes it out of the list and puts a byte in its session's channel; it then runs,
+/* Operations that wait. A waiter stands in its object's list until somebody grants it what it waits for, its event is set, its time is
+   over, its client goes, or the object is freed. Whoever grants takes it out of the list and puts a byte in its session's channel; it then runs,
    later, and finds what it was granted. */
 #include <errno.h>
 #include <stdlib.h>
@@ -98,10 +98,13 @@ static int park(struct usp_waiter *waiter, double deadline)
         session->conn ? UVCSP_ON_CONN(session->conn) : UVCSP_ON_READ((UVCSP_IN_END(uvcsp_bytes))session->in, &unasked),
         UVCSP_WHEN(deadline >= 0, UVCSP_ON_TIMEOUT(0)),
         {.kind = UVCSP_GUARD_READ, .on = session->stop != NULL, .subject = session->stop, .data = &nothing},
+        {.kind = UVCSP_GUARD_ENDED, .on = waiter->event != NULL, .subject = waiter->event},
     };
     while (waiter->queued) {
         guards[2].seconds = deadline - uvcsp_now();
-        int which = uvcsp_alt(guards, 4, UVCSP_PRI);
+        int which = uvcsp_alt(guards, 5, UVCSP_PRI);
+        if (which == 4)
+            return 0;
         if (which == 2)
             return UVCSP_TIMEOUT;
         if (which != 0) {

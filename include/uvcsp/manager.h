@@ -49,7 +49,8 @@ enum uvcsp_manager_error {
     UVCSP_RUNTIME_ERROR = -2005,    /* released and not held, and the like */
     UVCSP_BROKEN_BARRIER = -2006,   /* somebody left, or the barrier was aborted */
     UVCSP_NO_SUCH_OBJECT = -2007,   /* it was freed */
-    UVCSP_NO_SUCH_OPERATION = -2008 /* objects of this type cannot do that; no such type; no such update function */
+    UVCSP_NO_SUCH_OPERATION = -2008, /* objects of this type cannot do that; no such type, update function or task */
+    UVCSP_STOP_ITERATION = -2009    /* there are no more results */
 };
 
 /* "UVCSP_INDEX_ERROR" ..., or what uvcsp_status_name() says. Never NULL; not to be freed. */
@@ -146,6 +147,12 @@ struct uvcsp_manager_type {
 };
 /* The type is not copied. 0, or -EINVAL, -EEXIST, -ENOMEM, with a line on stderr. Does not block. */
 UVCSP_API int uvcsp_manager_register(const struct uvcsp_manager_type *type);
+
+/* A task, for the pools of a manager, which is given. `args` is an array; `*valuep`, a new reference, may be left as it is: null. 0, or an error,
+   which goes to the task's caller with what uvcsp_manager_fail() has said. It runs in a worker of the pool, a process of its own: it may wait,
+   and use the manager as others do. 0, or -EINVAL, -EEXIST, -ENOMEM, with a line on stderr. The name is not copied. */
+typedef int uvcsp_manager_task(uvcsp_manager *manager, const json_t *args, json_t **valuep);
+UVCSP_API int uvcsp_manager_register_task(const char *name, uvcsp_manager_task *fn);
 
 /* For the functions above: the words of an error. Returns `status`. */
 UVCSP_API int uvcsp_manager_fail(int status, const char *text);

@@ -261,4 +261,80 @@ static inline long uvcsp_mbarrier_parties(uvcsp_proxy p) { return uvcsp_call_lon
 static inline long uvcsp_mbarrier_waiting(uvcsp_proxy p) { return uvcsp_call_long(p, "n_waiting", 0); }
 static inline long uvcsp_mbarrier_broken(uvcsp_proxy p) { return uvcsp_call_long(p, "broken", 0); }
 
+/* ---- pool: workers of the server's, which run tasks for all ----
+
+   A task is named: it was registered with uvcsp_manager_register_task() by the program of the manager before that was started. Others have
+   UVCSP_NO_SUCH_OPERATION. The error of a task is that of the call; UVCSP_TASK_DIED: its worker has ended in the middle of it (it is replaced);
+   UVCSP_TASK_CANCELLED: the pool was terminated or freed. UVCSP_VALUE_ERROR: the pool takes no more tasks. */
+
+/* `n_workers` 0: as many as there are processors. `options`: NULL, or an object with any of "maxtasksperchild" and "retries" as for
+   uvcsp_pool_new(), "initializer", the name of a task that each worker runs first, and "initargs", an array. */
+static inline uvcsp_proxy uvcsp_manager_pool(uvcsp_manager *m, long n_workers, json_t *options)
+{
+    return uvcsp_manager_new(m, "pool", json_pack("[I,o]", (json_int_t)n_workers, options ? options : UVCSP_NONE_));
+}
+/* Runs the task with these arguments (an array, or NULL for none); with each element of `array` as its only argument; with each, which is an array, as
+   its arguments. Map and starmap give an array of the values, or the error of the first call that failed. `chunk`: as in <uvcsp/pool.h>. */
+static inline int uvcsp_mpool_apply(uvcsp_proxy p, const char *task, json_t *args, json_t **vp)
+{
+    return uvcsp_call_with(p, "apply", vp, 2, json_string(task), args ? args : json_array());
+}
+static inline int uvcsp_mpool_map(uvcsp_proxy p, const char *task, json_t *array, long chunk, json_t **arrayp)
+{
+    return uvcsp_call_with(p, "map", arrayp, 3, json_string(task), array, json_integer(chunk));
+}
+static inline int uvcsp_mpool_starmap(uvcsp_proxy p, const char *task, json_t *array, long chunk, json_t **arrayp)
+{
+    return uvcsp_call_with(p, "starmap", arrayp, 3, json_string(task), array, json_integer(chunk));
+}
+/* The same, and do not wait: a result, another object, which belongs to the calling process and goes with it. It outlives the pool. Empty: an error. */
+static inline uvcsp_proxy uvcsp_mpool_start_(uvcsp_proxy p, const char *form, const char *task, json_t *calls, long chunk)
+{
+    long id = chunk < 0 ? uvcsp_call_long(p, form, 2, json_string(task), calls)
+                        : uvcsp_call_long(p, form, 3, json_string(task), calls, json_integer(chunk));
+    return id > 0 ? (uvcsp_proxy){p.manager, (uint64_t)id} : (uvcsp_proxy){NULL, 0};
+}
+static inline uvcsp_proxy uvcsp_mpool_apply_async(uvcsp_proxy p, const char *task, json_t *args)
+{
+    return uvcsp_mpool_start_(p, "apply_async", task, args ? args : json_array(), -1);
+}
+static inline uvcsp_proxy uvcsp_mpool_map_async(uvcsp_proxy p, const char *task, json_t *array, long chunk)
+{
+    return uvcsp_mpool_start_(p, "map_async", task, array, chunk);
+}
+static inline uvcsp_proxy uvcsp_mpool_starmap_async(uvcsp_proxy p, const char *task, json_t *array, long chunk)
+{
+    return uvcsp_mpool_start_(p, "starmap_async", task, array, chunk);
+}
+/* ... whose values are handed out one by one, in the order of the array, or as they come: uvcsp_mresult_next(). */
+static inline uvcsp_proxy uvcsp_mpool_imap(uvcsp_proxy p, const char *task, json_t *array, long chunk)
+{
+    return uvcsp_mpool_start_(p, "imap", task, array, chunk);
+}
+static inline uvcsp_proxy uvcsp_mpool_imap_unordered(uvcsp_proxy p, const char *task, json_t *array, long chunk)
+{
+    return uvcsp_mpool_start_(p, "imap_unordered", task, array, chunk);
+}
+/* It takes no more tasks, and its workers end when all is done; at once, and what is not done is cancelled. Join waits for their end: UVCSP_TIMEOUT;
+   UVCSP_VALUE_ERROR if it is neither closed nor terminated. */
+static inline int uvcsp_mpool_close(uvcsp_proxy p) { return uvcsp_call_with(p, "close", NULL, 0); }
+static inline int uvcsp_mpool_terminate(uvcsp_proxy p) { return uvcsp_call_with(p, "terminate", NULL, 0); }
+static inline int uvcsp_mpool_join(uvcsp_proxy p, double timeout) { return uvcsp_call_with(p, "join", NULL, 1, json_real(timeout)); }
+static inline long uvcsp_mpool_size(uvcsp_proxy p) { return uvcsp_call_long(p, "len", 0); }
+
+/* Waits until all is done; then what the waiting form would have given, as often as it is asked. UVCSP_TIMEOUT, UVCSP_WOULD_BLOCK. */
+static inline int uvcsp_mresult_get(uvcsp_proxy p, json_t **vp, double timeout)
+{
+    return uvcsp_call_with(p, "get", vp, 1, json_real(timeout));
+}
+static inline int uvcsp_mresult_wait(uvcsp_proxy p, double timeout) { return uvcsp_call_with(p, "wait", NULL, 1, json_real(timeout)); }
+/* 1 or 0. Successful: UVCSP_VALUE_ERROR if it is not ready. */
+static inline long uvcsp_mresult_ready(uvcsp_proxy p) { return uvcsp_call_long(p, "ready", 0); }
+static inline long uvcsp_mresult_successful(uvcsp_proxy p) { return uvcsp_call_long(p, "successful", 0); }
+/* The next value, or the error of that call; UVCSP_STOP_ITERATION after the last. */
+static inline int uvcsp_mresult_next(uvcsp_proxy p, json_t **vp, double timeout)
+{
+    return uvcsp_call_with(p, "next", vp, 1, json_real(timeout));
+}
+
 #endif
