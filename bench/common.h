@@ -1,9 +1,11 @@
-/* What all benchmarks do alike: a clock, a loop that goes on for a given time, and one line for each
-   figure: case, value and unit, separated by tabs.
+/* What all benchmarks and peers do alike: a clock, a loop that goes on for a given time, and one
+   line for each figure: case, value and unit, separated by tabs. The name of a case ends in a
+   number, or in two
+   (`any-4x4`).
 
-   BENCH_SECONDS in the environment says how long a figure is measured (0.2), and BENCH_CLOCK=cpu counts
-   the processor time of the measuring process in place of the time that passes: on a busy machine that
-   is the better clock, for cases that have no second process. */
+   BENCH_SECONDS in the environment says how long a figure is measured (0.2), and BENCH_CLOCK=cpu
+   counts the processor time of the measuring process in place of the time that passes: on a busy
+   machine that is the better clock, for cases that have no second process. */
 #ifndef BENCH_COMMON_H
 #define BENCH_COMMON_H
 
@@ -58,14 +60,15 @@ static inline void bench_tell(const char *name, double value, const char *unit)
     fflush(stdout);
 }
 
-/* One kind of case. `run` is given the name as asked for and the number at its end (0: it has none). */
+/* One kind of case. `run` is given the name as asked for and the number at its end (0: it has
+ * none). */
 struct bench_kind {
     const char *prefix; /* "ring-" matches "ring-1000" */
     void (*run)(const char *name, long number);
-    const char *usual;  /* what runs when no case is named, separated by spaces */
 };
 
-static inline void bench_run_one(const struct bench_kind *kinds, const char *name)
+/* Runs the case if it is of one of these kinds; the last of them is empty. */
+static inline bool bench_run(const struct bench_kind *kinds, const char *name)
 {
     for (const struct bench_kind *kind = kinds; kind->prefix; kind++) {
         size_t n = strlen(kind->prefix);
@@ -73,27 +76,34 @@ static inline void bench_run_one(const struct bench_kind *kinds, const char *nam
             continue;
         char *rest;
         long number = strtol(name + n, &rest, 10);
-        if (*rest == '\0' && (rest == name + n || number > 0)) {
+        if ((*rest == '\0' || *rest == 'x') && (rest == name + n || number > 0)) {
             kind->run(name, number);
-            return;
+            return true;
         }
     }
-    fprintf(stderr, "no such case: %s\n", name);
-    exit(2);
+    return false;
 }
 
-/* The main() of a benchmark: runs the cases that are named, or the usual ones. */
-static inline int bench_main(const struct bench_kind *kinds, int argc, char **argv)
+/* The second number of a name: 3 of `any-4x3`; `otherwise` where there is none. */
+static inline long bench_second(const char *name, long otherwise)
 {
-    for (int i = 1; i < argc; i++)
-        bench_run_one(kinds, argv[i]);
-    for (const struct bench_kind *kind = kinds; argc < 2 && kind->prefix; kind++) {
-        char names[200];
-        snprintf(names, sizeof names, "%s", kind->usual);
-        for (char *name = strtok(names, " "); name; name = strtok(NULL, " "))
-            bench_run_one(kinds, name);
-    }
-    return 0;
+    const char *x = strrchr(name, 'x');
+    long number = x ? strtol(x + 1, NULL, 10) : 0;
+    return number > 0 ? number : otherwise;
+}
+
+static inline int bench_no_such_case(const char *name)
+{
+    fprintf(stderr, "no such case: %s\n", name);
+    return 2;
+}
+
+static inline void *bench_get(size_t n, size_t size)
+{
+    void *memory = calloc(n, size);
+    if (!memory)
+        exit(1);
+    return memory;
 }
 
 #endif

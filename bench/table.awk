@@ -1,83 +1,28 @@
-# Makes the table of `run` from its plan and from what was measured. The ratio is the median of the ratios
-# of the rounds, with the least and the greatest; the spread is that of our own figures, half of the
-# distance between the quartiles, in per cent of the median.
-function sort(a, n,    i, j, x) {
-    for (i = 2; i <= n; i++) {
-        x = a[i]
-        for (j = i - 1; j >= 1 && a[j] > x; j--)
-            a[j + 1] = a[j]
-        a[j + 1] = x
-    }
-}
-function quantile(a, n, q,    at, low) {
-    at = 1 + (n - 1) * q
-    low = int(at)
-    return low >= n ? a[n] : a[low] + (at - low) * (a[low + 1] - a[low])
-}
-# The values of a case in all rounds, sorted, into `list`.
-function collect(label, who, list,    r, n) {
-    n = 0
-    for (r = 1; r <= rounds; r++)
-        if ((label, who, r) in value)
-            list[++n] = value[label, who, r] + 0
-    sort(list, n)
-    return n
-}
+# Makes the table for a terminal from what figures.awk has written.
 function short(x) {
-    return x == "" ? "-" : sprintf(x >= 1000 ? "%.0f" : x >= 100 ? "%.1f" : x >= 10 ? "%.2f" : "%.3f", x)
+    return x == "" ? "-" : sprintf(x >= 1000 ? "%.0f" : x >= 100 ? "%.1f" : x >= 10 ? "%.2f" : x >= 0.01 ? "%.3f" : "%.5f", x)
 }
-function verdict(wish, median, ratio,    w) {
-    if (split(wish, w, " ") != 2)
-        return "-"
-    if (w[1] == "ratio")
-        return ratio == "" ? "no peer" : sprintf("%s %s", short(w[2]), ratio <= w[2] ? "yes" : "NO")
-    return sprintf("%s %s", short(w[2]), median <= w[2] ? "yes" : "NO")
+/^M/ { printf "%-12s %s\n", $2, $3 }
+/^S/ { printf "\n%s\n", toupper($3) }
+/^P/ {
+    printf "\n%s%s\n", $2, $3 == "" ? "" : " (by " $3 ")"
+    printf "  %-26s %-5s%-20s %10s %-3s %21s %9s\n", "case", "", "", "median", "", "quartiles", "times"
 }
-function row(label, wish, goal,    a, b, c, n, m, k, r, median, peer, ratio, range, spread) {
-    n = collect(label, "uvcsp", a)
-    if (n == 0) {
-        printf "%-32s %s\n", label, "failed"
-        return
-    }
-    median = quantile(a, n, 0.5)
-    spread = median ? 50 * (quantile(a, n, 0.75) - quantile(a, n, 0.25)) / median : 0
-    m = collect(label, "peer", b)
-    peer = m ? quantile(b, m, 0.5) : ""
-    ratio = range = ""
-    for (r = 1; r <= rounds; r++)
-        if ((label, "uvcsp", r) in value && value[label, "peer", r] + 0 > 0)
-            c[++k] = value[label, "uvcsp", r] / value[label, "peer", r]
-    if (k) {
-        sort(c, k)
-        ratio = quantile(c, k, 0.5)
-        range = short(c[1]) ".." short(c[k])
-    }
-    printf "%-32s %9s %5.0f%% %9s %-3s %7s %15s  %-11s %s\n", label, short(median), spread, short(peer),
-        unit[label], short(ratio), range, verdict(wish, median, ratio), verdict(goal, median, ratio)
+/^C/ { name = $2; on = $4 == "any" ? "" : $4; unit = $5 }
+/^F/ {
+    printf "  %-26s %-5s%-20s %10s %-3s %10s %10s %9s\n", name, on, $2, short($3), unit, short($4), short($5), short($9)
+    name = on = ""
 }
-FNR == NR {
-    order[++n_cases] = $1
-    target[$1] = $5
-    later[$1] = $6
-    next
+/^G/ {
+    printf "  %26s %s: %s (%s..%s) %s\n", "goal", $2, short($3), short($4), short($5), $7 == "yes" ? "reached" : "NOT REACHED"
+    n_goals++
+    n_reached += $7 == "yes"
 }
-{
-    value[$2, $3, $1] = $4
-    unit[$2] = $5
-    if ($1 > rounds)
-        rounds = $1 + 0
-    if (!($2 in target) && !($2 in seen)) { # a second figure of some case
-        seen[$2]
-        extra[++n_extra] = $2
-    }
+/^V/ {
+    printf "  %26s %-20s %s times at the last point, growth x^%.2f%s\n", "steepness", $2, short($3), $6,
+        $5 == "-" ? "" : sprintf(", limit %s: %s", short($4), $5 == "yes" ? "kept" : "NOT KEPT")
 }
 END {
-    printf "%-32s %9s %6s %9s %-3s %7s %15s  %-11s %s\n", "case", "uvcsp", "spread", "peer", "", "ratio",
-        "of all rounds", "target", "goal"
-    for (i = 1; i <= n_cases; i++)
-        row(order[i], target[order[i]], later[order[i]])
-    for (i = 1; i <= n_extra; i++)
-        row(extra[i], "-", "-")
-    printf "%d rounds; medians; @1: pinned to one processor; asleep: with UVCSP_SPIN=0\n", rounds
-    print "the peer of light processes is Go with GOMAXPROCS=1, that of workers bare system calls: see `cases`"
+    printf "\ntimes: as often as the first of the case, median of the rounds' ratios. one: pinned to one processor; load: every\n"
+    printf "processor busy with other work.\n%d of %d goals reached\n", n_reached, n_goals
 }

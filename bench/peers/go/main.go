@@ -1,12 +1,10 @@
-// The cases of bench/local.c and bench/memory.c in Go: the same networks, named alike. To be run with
-// GOMAXPROCS=1; BENCH_SECONDS and BENCH_CLOCK as in bench/common.h.
+// The cases of bench/uvcsp in Go: the same networks, named alike, goroutines in the place of processes of
+// either sort. BENCH_SECONDS and BENCH_CLOCK as in bench/common.h.
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -137,147 +135,76 @@ func source(out chan int) {
 	}
 }
 
+func channels(n int) []chan int {
+	c := make([]chan int, n)
+	for i := range c {
+		c[i] = make(chan int)
+	}
+	return c
+}
+
 func oneWay(name string, capacity int) {
 	c := make(chan int, capacity)
 	go source(c)
 	consume(c, name, 1)
 }
 
-// ---- choice
+// ---- many channels between two
 
-func alt(name string, n int) {
-	choose := map[int]func([]chan int){2: select2, 8: select8, 64: select64}[n]
-	if choose == nil {
-		fmt.Fprintln(os.Stderr, "no such case:", name)
-		os.Exit(2)
-	}
-	c := make([]chan int, n)
-	for i := range c {
-		c[i] = make(chan int)
-		go source(c[i])
-	}
-	runtime.Gosched()
-	b := begin()
-	for {
-		for i := 0; i < 1000; i++ {
-			choose(c)
-		}
-		if !b.goesOn(1000) {
-			break
-		}
-	}
-	tell(name, b.ns(), "ns")
-}
-
-// ---- ring
-
-func ring(name string, n int) {
-	element := func(in, out chan int) {
-		for {
-			out <- <-in
-		}
-	}
-	first := make(chan int)
-	last := first
-	for i := 0; i < n-1; i++ {
-		next := make(chan int)
-		go element(last, next)
-		last = next
-	}
-	first <- 0
-	<-last
-	b := begin()
-	for {
-		first <- 0
-		<-last
-		if !b.goesOn(n) {
-			break
-		}
-	}
-	tell(name, b.ns(), "ns")
-}
-
-// ---- processes
-
-func spawn(name string, n int) {
-	perLook := 1000 / n
-	if perLook < 1 {
-		perLook = 1
-	}
-	b := begin()
-	for {
-		for i := 0; i < perLook; i++ {
-			var group sync.WaitGroup
-			group.Add(n)
-			for k := 0; k < n; k++ {
-				go group.Done()
-			}
-			group.Wait()
-		}
-		if !b.goesOn(n * perLook) {
-			break
-		}
-	}
-	tell(name, b.ns(), "ns")
-}
-
-func sieve(name string, n int) {
-	start := now()
-	c := make(chan int)
+func channelsInTurn(name string, n int) {
+	c := channels(n)
 	go func() {
-		for i := 2; ; i++ {
-			c <- i
+		for i := 0; ; i++ {
+			for k := range c {
+				c[k] <- i
+			}
 		}
 	}()
-	in := c
-	for i := 0; ; i++ {
-		prime := <-in
-		if i == n-1 {
+	for k := range c {
+		<-c[k]
+	}
+	b := begin()
+	rounds := 1 + 1000/n
+	for {
+		for i := 0; i < rounds; i++ {
+			for k := range c {
+				<-c[k]
+			}
+		}
+		if !b.goesOn(rounds * n) {
 			break
 		}
-		next := make(chan int)
-		go func(in, out chan int) {
+	}
+	tell(name, b.ns(), "ns")
+}
+
+// ---- many at one channel. With GOMAXPROCS=1 nobody interrupts who counts.
+
+func crowd(name string, readers, writers int) {
+	c, done := make(chan int), make(chan bool)
+	taken, enough := 0, readers+writers+1000
+	var b *bench
+	for i := 0; i < writers; i++ {
+		go source(c)
+	}
+	for i := 0; i < readers; i++ {
+		go func() {
 			for {
-				if n := <-in; n%prime != 0 {
-					out <- n
+				<-c
+				if taken++; taken < enough {
+					continue
 				}
+				if b == nil {
+					b = begin()
+				} else if !b.goesOn(taken) {
+					tell(name, b.ns(), "ns")
+					done <- true
+				}
+				taken = 0
 			}
-		}(in, next)
-		in = next
+		}()
 	}
-	tell(name, (now()-start)*1e3, "ms")
-}
-
-// ---- memory
-
-func status(field string) float64 {
-	file, err := os.Open("/proc/self/status")
-	if err != nil {
-		return 0
-	}
-	defer file.Close()
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		if words := strings.Fields(lines.Text()); words[0] == field {
-			value, _ := strconv.ParseFloat(words[1], 64)
-			return value * 1024
-		}
-	}
-	return 0
-}
-
-func parked(name string, n, channels int) {
-	resident, tables := status("VmRSS:"), status("VmPTE:")
-	c := make([]chan int, channels)
-	for i := range c {
-		c[i] = make(chan int)
-	}
-	for i := 0; i < n; i++ {
-		go func(in chan int) { <-in }(c[i%channels])
-	}
-	runtime.Gosched()
-	tell(name, (status("VmRSS:")-resident)/float64(n), "B")
-	tell(name+"-page-tables", (status("VmPTE:")-tables)/float64(n), "B")
-	runtime.KeepAlive(c)
+	<-done
 }
 
 func main() {
@@ -290,18 +217,35 @@ func main() {
 		{"ping-pong", pingPong},
 		{"one-way-buffered-", oneWay},
 		{"one-way", oneWay},
-		{"alt-", alt},
+		{"channels-", channelsInTurn},
+		{"waiting-readers-", func(name string, n int) { crowd(name, n, 1) }},
+		{"readers-and-writers-", func(name string, n int) { crowd(name, n, n) }},
+		{"alt-all-", altAll},
+		{"alt-one-", altOne},
+		{"alt-none-", altNone},
+		{"alt-out-", altOut},
+		{"alt-far-", altFar},
+		{"alt-alt-", altAlt},
+		{"any-buffered-", func(name string, _ int) { anyToAny(name, 128) }},
+		{"any-", func(name string, _ int) { anyToAny(name, 0) }},
+		{"round-trip-", roundTrip},
+		{"far-one-way-", func(name string, n int) { stream(name, n, 0) }},
+		{"stream-", func(name string, n int) { stream(name, n, 128) }},
 		{"ring-", ring},
 		{"spawn-", spawn},
 		{"sieve-", sieve},
+		{"poison-", poison},
 		{"parked-", func(name string, n int) { parked(name, n, 1) }},
 		{"own-channel-", func(name string, n int) { parked(name, n, n) }},
 	}
 cases:
 	for _, name := range os.Args[1:] {
 		for _, kind := range kinds {
-			if strings.HasPrefix(name, kind.prefix) {
-				number, _ := strconv.Atoi(name[len(kind.prefix):])
+			if !strings.HasPrefix(name, kind.prefix) {
+				continue
+			}
+			rest := strings.SplitN(name[len(kind.prefix):], "x", 2)[0]
+			if number, err := strconv.Atoi(rest); err == nil || rest == "" {
 				kind.run(name, number)
 				continue cases
 			}

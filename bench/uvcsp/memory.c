@@ -1,9 +1,7 @@
-/* Memory of `number` light processes that are parked: resident memory and, apart from it, the page tables
-   that the kernel keeps, both divided by the number. All that a process needs is counted: its value, its
-   stack, its ends, its part of the arena. */
-#include <uvcsp.h>
-
-#include "common.h"
+/* Memory of `number` light processes that are parked: resident memory and, apart from it, the page
+   tables that the kernel keeps, both divided by the number. All that a process needs is counted:
+   its value, its stack, its ends, its part of the arena. */
+#include "bench.h"
 
 /* A line of /proc/self/status, in bytes. */
 static double status(const char *field)
@@ -34,7 +32,8 @@ static struct memory memory(void)
 }
 
 /* When it returns its ends retire, and that ends those who are parked. */
-PROCESS(look, OUTS(int, outs, n_outs), VAL(struct memory, before), VAL(long, n), VAL(const char *, name))
+PROCESS(look, OUTS(int, outs, n_outs), VAL(struct memory, before), VAL(long, n),
+        VAL(const char *, name))
 {
     (void)outs;
     (void)n_outs;
@@ -46,20 +45,17 @@ PROCESS(look, OUTS(int, outs, n_outs), VAL(struct memory, before), VAL(long, n),
     bench_tell(tables, (now.tables - before.tables) / (double)n, "B");
 }
 
-PROCESS(nothing)
-{
-}
+PROCESS(nothing) {}
 
 /* They wait at `n_channels` channels, which are counted too. */
 static void measure(const char *name, long n, long n_channels)
 {
     CO(nothing());
     struct memory before = memory();
-    CHAN(int) *channels = calloc((size_t)n_channels, sizeof *channels);
-    if (CHANNELS(int, channels, n_channels) < 0)
-        exit(1);
-    CO_FOR(i, n + 1, i < n ? parked(channels[i % n_channels])
-                           : look(channels, (size_t)n_channels, before, n, name));
+    CHAN(int) *channels = bench_channels(n_channels, 0);
+    CO_FOR(i, n + 1,
+           i < n ? parked(channels[i % n_channels])
+                 : look(channels, (size_t)n_channels, before, n, name));
     free(channels);
 }
 
@@ -73,12 +69,8 @@ static void at_own_channels(const char *name, long number)
     measure(name, number, number);
 }
 
-int main(int argc, char **argv)
-{
-    static const struct bench_kind kinds[] = {
-        {"parked-", at_one_channel, "parked-100000"},
-        {"own-channel-", at_own_channels, "own-channel-100000"},
-        {0},
-    };
-    return bench_main(kinds, argc, argv);
-}
+const struct bench_kind memory_kinds[] = {
+    {"parked-", at_one_channel},
+    {"own-channel-", at_own_channels},
+    {0},
+};
