@@ -17,13 +17,18 @@ int usp_event_arm(struct usp_task *task, uint32_t index, struct usp_event *event
 void usp_event_disarm(struct usp_source *source)
 {
     struct usp_event *event = source->subject;
-    usp_queue_remove(&event->waiting, source);
+    if (event)
+        usp_queue_remove(&event->waiting, source);
     usp_source_free(source);
 }
 
 void usp_event_set(struct usp_event *event)
 {
     event->set = true;
-    for (struct usp_source *source = event->waiting; source; source = source->next)
+    struct usp_source *source;
+    while ((source = event->waiting)) {
+        usp_queue_remove(&event->waiting, source);
+        source->subject = NULL; /* the event may be gone before its task runs */
         usp_source_fire(source);
+    }
 }

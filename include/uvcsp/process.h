@@ -123,7 +123,8 @@ UVCSP_API int uvcsp_pid(uvcsp_handle *handle);
 UVCSP_API int uvcsp_terminate(uvcsp_handle *handle);
 UVCSP_API int uvcsp_kill(uvcsp_handle *handle);
 
-/* Gives a handle back early; the process goes on. NULL is accepted. */
+/* Gives a handle back early; the process goes on, and who waits in uvcsp_join() is still told of its
+   end. NULL is accepted. */
 UVCSP_API void uvcsp_handle_free(uvcsp_handle *handle);
 
 /* Runs fn(arg) when this process ends, whichever way it ends short of a crash or a kill; last in, first out. In main it

@@ -47,6 +47,31 @@ TEST(a_handle_tells_whether_its_process_lives_and_waits_for_its_end, .times = PL
     uvcsp_handle_free(NULL);
 }
 
+PROCESS(joins, VAL(uvcsp_handle *, handle), OUT(int, out))
+{
+    WRITE(out, 1);
+    WRITE(out, uvcsp_join(handle, -1));
+}
+
+TEST(a_handle_may_be_freed_while_others_wait_for_its_end, .times = 2)
+{
+    CHAN(int) go = CHANNEL(int), told = CHANNEL(int);
+    OUT_END(int) tell = OUT_OF(go);
+    IN_END(int) in = IN_OF(told);
+    uvcsp_handle *handle = start(_i ? LIGHT : FORKED, waits(go)), *joiners[3];
+    for (int i = 0; i < 3; i++)
+        joiners[i] = GO(joins(handle, told));
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(READ(in), 1);
+    uvcsp_yield(); /* they wait now */
+    uvcsp_handle_free(handle);
+    WRITE(tell, 1);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(READ(in), UVCSP_OK);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(uvcsp_join(joiners[i], -1), UVCSP_OK);
+}
+
 TEST(an_exit_code_is_that_of_exit_or_the_signal)
 {
     if (house_light())

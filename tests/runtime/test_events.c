@@ -26,6 +26,18 @@ TEST(an_event_wakes_all_who_wait_and_stays_true)
     ck_assert_uint_eq(told(), 12);
 }
 
+TEST(an_event_may_be_gone_before_those_who_waited_for_it_run, .times = 3)
+{
+    int n = 0;
+    for (int i = 0; i <= _i; i++)
+        go(wait_for_event, &n);
+    wait_until_waiting(_i + 1);
+    usp_event_set(&event);
+    memset(&event, 0xff, sizeof event);
+    wait_for_others();
+    ck_assert_int_eq(n, _i + 1);
+}
+
 static void set_three_then_one(void *arg)
 {
     struct usp_event *events = arg;
