@@ -38,19 +38,15 @@ static void unlink_end(struct usp_end *end)
 static void settle(struct usp_channel *channel, unsigned worker)
 {
     bool first = channel->n_refs == 2 && !channel->far;
-    uint32_t mine = usp_worker_index() + 1;
-    if (first && usp_bias_of(worker) && atomic_load(&channel->bias) == mine) {
-        uint16_t home = channel->home;
-        channel->home = (uint16_t)worker;
-        if (atomic_compare_exchange_strong(&channel->bias, &mine, usp_bias_of(worker)))
-            return; /* that worker does not run yet */
-        channel->home = home;
-    }
-    usp_unbias(channel);
-    if (first)
-        channel->home = (uint16_t)worker;
-    else
+    bool biased = atomic_load(&channel->bias) == usp_worker_index() + 1;
+    usp_unbias(channel); /* the word names its holder, if this worker dies here; `inside` speaks of the new home */
+    if (!first) {
         channel->far = 1;
+        return;
+    }
+    channel->home = (uint16_t)worker;
+    if (biased) /* to a worker that does not run yet, and nobody else has an end */
+        atomic_store(&channel->bias, usp_bias_of(worker));
 }
 
 struct usp_end *usp_end_new(struct usp_channel *channel, enum usp_side side, struct usp_task *task,

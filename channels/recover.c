@@ -145,6 +145,8 @@ static void repair(struct usp_channel *channel, unsigned dead)
         channel->slow = 1;
         usp_wake_side(channel, USP_READER, USP_RETRY);
         usp_wake_side(channel, USP_WRITER, USP_RETRY);
+    } else if (channel->capacity > 0 && !usp_is_full(channel)) {
+        usp_wake_side(channel, USP_WRITER, USP_RETRY); /* it had made room and not yet refilled it */
     }
 }
 
@@ -164,16 +166,21 @@ static bool repair_and_unlock(struct usp_channel *channel, unsigned dead)
 
 /* ---- locks ---- */
 
-/* A channel that was biased to the dead one, or whose bias it was about to take away. Where it
-   was inside, so is now whoever repairs it. The bias stays; it is in nobody's way. False: the
-   channel is gone. */
+/* A channel that was biased to the dead one, or whose bias it was about to take away. Where it is
+   inside it may yet have been about to retreat, because the bias had been taken; so whoever repairs
+   takes the lock's word besides, and where somebody has that there is nothing to repair. A bias
+   stays; it is in nobody's way. False: the channel is gone. */
 static bool seize_bias(struct usp_channel *channel, unsigned dead)
 {
-    uint32_t dead_inside = channel->home == dead ? 1 : dead + USP_REPAIRING;
+    uint32_t dead_inside = channel->home == dead ? 1 : dead + USP_REPAIRING, nobody = 0;
     if (atomic_load(&channel->inside) == dead_inside &&
         atomic_compare_exchange_strong(&channel->inside, &dead_inside,
-                                       usp_worker_index() + USP_REPAIRING))
-        return repair_and_unlock(channel, dead);
+                                       usp_worker_index() + USP_REPAIRING)) {
+        bool locked = atomic_compare_exchange_strong(&channel->lock, &nobody, usp_worker_index() + 1);
+        atomic_store(&channel->inside, 0);
+        if (locked && !repair_and_unlock(channel, dead))
+            return false;
+    }
     if (atomic_load(&channel->bias) == (USP_REVOKING | (dead + 1)))
         usp_bias_wait(channel);
     return true;

@@ -2,6 +2,7 @@
    n-th mark that it passes, until it gets through its work alive. Each time the survivors have to
    end within a second, PAR counts the dead, nothing is left behind, and the ledger balances: what
    was refused reached nobody, what was sent reached somebody at most once. */
+#include "channels/channel.h"
 #include "tests/crash/crash.h"
 #include "tests/failpoint.h"
 
@@ -243,6 +244,15 @@ PROCESS(lives_its_life, IN(int, in), OUT(int, out), VAL(int, who))
     (void)uvcsp_alt((uvcsp_guard[]){ON_READ(in, &x), ON_TIMEOUT(0)}, 2, UVCSP_FAIR);
 }
 
+/* Its children have a channel of its own between them, which is theirs before they are born. */
+PROCESS(head_of_a_family, OUT(int, out), VAL(int, who))
+{
+    become_the_victim();
+    CHAN(int) c = CHANNEL(int);
+    PAR(writer(c, who, 3, SURVIVES), reader(c, 3, SURVIVES));
+    (void)ended(write_one(out, who * EACH + 10));
+}
+
 /* ---- networks, each with a victim ---- */
 
 #define NEW(T, ...) CHANNEL(T, .carrier = carrier, ##__VA_ARGS__)
@@ -375,6 +385,23 @@ static int a_parent(enum uvcsp_carrier carrier)
     return PAR(parent(c, 0, DIES, SURVIVES), reader(c, 99, SURVIVES));
 }
 
+static int a_parent_with_a_channel(enum uvcsp_carrier carrier)
+{
+    CHAN(int) c = INTS();
+    return PAR(head_of_a_family(c, 0), reader(c, 99, SURVIVES));
+}
+
+/* As of a queue: the others go on with it. */
+static int a_reader_of_a_lenient_buffer(enum uvcsp_carrier carrier)
+{
+    CHAN(int) c = INTS(.capacity = 1);
+    struct usp_channel *channel = (struct usp_channel *)c;
+    channel->lenient = USP_LENIENT;
+    int failed = PAR(reader(c, 6, DIES), reader(c, 99, SURVIVES), writer(c, 0, 20, SURVIVES));
+    channel->lenient = 0; /* such a channel is given up otherwise */
+    return failed;
+}
+
 static int a_supervisor(enum uvcsp_carrier carrier)
 {
     CHAN(int) c = INTS();
@@ -486,6 +513,8 @@ WALK(a_sender_of_buffered_ends)
 WALK(a_receiver_of_buffered_ends)
 WALK(a_choice_that_offers_an_end)
 WALK(a_parent)
+WALK(a_parent_with_a_channel)
+WALK(a_reader_of_a_lenient_buffer)
 WALK(a_supervisor)
 WALK(one_that_makes_and_frees_channels)
 WALK(one_with_neighbours)
@@ -511,7 +540,8 @@ TEST(no_marked_step_is_left_out, .seconds = 60)
         a_writer_to_a_buffer, a_reader_of_buffered_bytes, a_writer_of_buffered_bytes,
         a_writer_of_bytes, a_writer_of_large_messages, a_reader_of_large_messages, a_sender_of_ends,
         a_receiver_of_ends, a_sender_of_buffered_ends, a_receiver_of_buffered_ends,
-        a_choice_that_offers_an_end, a_parent, a_supervisor, one_that_makes_and_frees_channels,
+        a_choice_that_offers_an_end, a_parent, a_parent_with_a_channel, a_reader_of_a_lenient_buffer,
+        a_supervisor, one_that_makes_and_frees_channels,
         one_with_neighbours,
     };
     /* clang-format on */
