@@ -33,6 +33,7 @@ struct client {
 
 struct uvcsp_listener {
     uvcsp_listener *next;
+    unsigned long serial; /* by which its maker knows it at its end: another may lie here then */
     char *key;
     int fd, epoll;
     struct sockaddr_un path;
@@ -164,7 +165,7 @@ void uvcsp_listener_close(uvcsp_listener *listener)
 static void close_if_open(void *arg)
 {
     for (uvcsp_listener *listener = listeners; listener; listener = listener->next)
-        if (listener == arg) {
+        if (listener->serial == (unsigned long)(uintptr_t)arg) {
             close_listener(listener);
             return;
         }
@@ -185,11 +186,13 @@ void usp_listeners_forked(void)
 uvcsp_listener *uvcsp_listen(const char *address, const char *key)
 {
     USP_ENTER();
+    static unsigned long serials;
     uvcsp_listener *listener = NULL;
     int rc = usp_key_is_good(key, "uvcsp_listen") ? 0 : -EINVAL;
     if (rc == 0 && !(listener = calloc(1, sizeof *listener)))
         rc = -ENOMEM;
     if (rc == 0) {
+        listener->serial = ++serials;
         listener->fd = listener->epoll = -1;
         for (size_t i = 0; i < PLACES; i++)
             listener->clients[i].fd = -1;
@@ -198,7 +201,7 @@ uvcsp_listener *uvcsp_listen(const char *address, const char *key)
     if (rc == 0 && (rc = open_all(listener, key)) < 0)
         usp_report("uvcsp_listen: %s: %s", listener->path.sun_path, strerror(-rc));
     if (rc == 0)
-        rc = uvcsp_defer(close_if_open, listener);
+        rc = usp_defer_always(close_if_open, (void *)(uintptr_t)listener->serial);
     if (rc < 0) {
         if (listener) {
             remove_file(listener);

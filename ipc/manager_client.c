@@ -2,7 +2,7 @@
    two channels, for requests and answers, whose other ends it sends to the server; to one of another program a socket.
 
    A connection is found by the serial number of its process, in a table of this worker. It ends with its process by itself, since its ends (its
-   socket) do; what is deferred only gives the record back. A process that was killed leaves its record, which nobody finds any more. */
+   socket) do; what is deferred only gives the record back. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,7 +183,7 @@ static int keep(struct usp_client *client)
 {
     if (table_of != usp_worker_index())
         drop_inherited();
-    int rc = uvcsp_defer(forget, client);
+    int rc = usp_defer_always(forget, client);
     if (rc)
         return rc;
     client->next = *bucket_of(client->serial);

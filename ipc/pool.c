@@ -144,7 +144,7 @@ static uvcsp_pool *make(int n, const uvcsp_pool_options *options)
     uvcsp_pool *pool = calloc(1, sizeof *pool + length);
     struct usp_slot *slots = calloc((size_t)n, sizeof *slots);
     struct guard *guard = calloc(1, sizeof *guard);
-    if (!pool || !slots || !guard || uvcsp_defer(abandon, guard) != 0) {
+    if (!pool || !slots || !guard || usp_defer_always(abandon, guard) != 0) {
         free(pool);
         free(slots);
         free(guard);

@@ -168,7 +168,7 @@ static void leave(int signum)
 static struct worker *new_worker(const struct usp_slot *slot)
 {
     struct worker *worker = calloc(1, sizeof *worker);
-    if (!worker || uvcsp_defer(free_worker, worker) != 0) {
+    if (!worker || usp_defer_always(free_worker, worker) != 0) {
         free(worker);
         return NULL;
     }

@@ -107,7 +107,7 @@ static int close_at_end(unsigned long holder)
 {
     if (registered && last_holder == holder)
         return 0;
-    int rc = uvcsp_defer(close_held, (void *)(uintptr_t)holder);
+    int rc = usp_defer_always(close_held, (void *)(uintptr_t)holder);
     registered = rc == 0;
     last_holder = holder;
     return rc;

@@ -82,7 +82,7 @@ struct usp_lease *usp_lease_slowly(void)
     }
     lease->process = process;
     lease->serial = process->serial;
-    *deferred = (struct usp_deferred){NULL, ended, lease};
+    *deferred = (struct usp_deferred){NULL, ended, lease, true};
     *at = deferred;
     return usp_last_lease = lease;
 }

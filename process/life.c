@@ -355,9 +355,13 @@ void usp_process_run_deferred(struct usp_process *process)
 
 static void drop_deferred(struct usp_process *process)
 {
-    while (process->deferred) {
-        struct usp_deferred *deferred = process->deferred;
-        process->deferred = deferred->next;
+    for (struct usp_deferred **at = &process->deferred; *at;) {
+        struct usp_deferred *deferred = *at;
+        if (deferred->always) {
+            at = &deferred->next;
+            continue;
+        }
+        *at = deferred->next;
         free(deferred);
     }
 }
@@ -404,9 +408,8 @@ void usp_process_finish(struct usp_process *process, enum usp_how how, int signu
     usp_fibre_exit();
 }
 
-int uvcsp_defer(void (*fn)(void *), void *arg)
+static int defer(void (*fn)(void *), void *arg, bool always)
 {
-    USP_ENTER();
     struct usp_process *process = usp_process_current();
     if (!fn || !process) {
         usp_report("DEFER: %s", fn ? "a callback of the loop is no process" : "the function is NULL");
@@ -415,9 +418,20 @@ int uvcsp_defer(void (*fn)(void *), void *arg)
     struct usp_deferred *deferred = malloc(sizeof *deferred);
     if (!deferred)
         return -ENOMEM;
-    *deferred = (struct usp_deferred){process->deferred, fn, arg};
+    *deferred = (struct usp_deferred){process->deferred, fn, arg, always};
     process->deferred = deferred;
     return 0;
+}
+
+int uvcsp_defer(void (*fn)(void *), void *arg)
+{
+    USP_ENTER();
+    return defer(fn, arg, false);
+}
+
+int usp_defer_always(void (*fn)(void *), void *arg)
+{
+    return defer(fn, arg, true);
 }
 
 void uvcsp_exit_process(void)

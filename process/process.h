@@ -23,6 +23,7 @@ struct usp_deferred {
     struct usp_deferred *next;
     void (*fn)(void *);
     void *arg;
+    bool always; /* also when the process is killed: the library's own */
 };
 
 /* Who waits for a number of processes: PAR, CO, SEQ. */
@@ -93,6 +94,9 @@ enum usp_how { USP_RETURNED, USP_BY_RETIREMENT, USP_BY_POISON, USP_BY_SIGNAL };
 __attribute__((noreturn)) void usp_process_finish(struct usp_process *process, enum usp_how how,
                                                   int signum, const char *cause);
 void usp_process_run_deferred(struct usp_process *process);
+/* As uvcsp_defer(), and also if the process is light and ends by uvcsp_kill(), which the program's code does not
+   see: for what must not be left behind. It must not wait. */
+int usp_defer_always(void (*fn)(void *), void *arg);
 struct usp_process *usp_process_current(void);
 
 /* A connection among the arguments is no end, but something of the floor above, which has these called. */

@@ -11,10 +11,9 @@
    same time.
 
    Death. Whoever holds a lock, or tokens of a semaphore, and ends without releasing them, by
-   returning, by poison, or with its worker (crash, kill), gives them back; the next one gets them
+   returning, by poison, by uvcsp_kill(), or with its worker, gives them back; the next one gets them
    with UVCSP_OWNER_DIED, which says: it is yours, but what it protects may be half done. A process
-   that dies while it waits is as if it had never waited. (A light process that is ended by
-   uvcsp_kill() keeps what it holds, as a killed thread does.)
+   that dies while it waits is as if it had never waited.
 
    Objects are freed when the process that made them ends (main: when the program does), or by their
    _free functions, in the worker of that process. Who still waits then gets UVCSP_POISONED.

@@ -196,6 +196,44 @@ TEST(a_killed_process_takes_no_notice_from_another, .seconds = 60)
     }
 }
 
+PROCESS(is_notified_by_the_dead, VAL(uvcsp_condition *, c), VAL(int, notified), OUT(int, ready))
+{
+    MUST_BE(uvcsp_condition_acquire(c, -1), UVCSP_OK);
+    WRITE(ready, 1);
+    int status = uvcsp_condition_wait(c, notified ? -1 : 0.05);
+    MUST(status == UVCSP_OWNER_DIED || (!notified && status == UVCSP_TIMEOUT));
+    MUST_BE(uvcsp_condition_release(c), 0); /* it has the lock, and once */
+    MUST_BE(uvcsp_condition_release(c), -EPERM);
+}
+
+PROCESS(notifies_and_stays, VAL(uvcsp_condition *, c), VAL(int, notifies), OUT(int, ready), IN(int, never))
+{
+    MUST_BE(uvcsp_condition_acquire(c, -1), UVCSP_OK);
+    MUST_BE(uvcsp_condition_acquire(c, -1), UVCSP_OK);
+    if (notifies)
+        MUST_BE(uvcsp_condition_notify_all(c), 0);
+    WRITE(ready, 1);
+    (void)READ(never);
+}
+
+TEST(who_waits_at_a_condition_goes_on_when_its_holder_was_killed, .times = 2, .seconds = 60)
+{
+    if (house_light())
+        return;
+    for (int round = 0; round < ROUNDS; round++) {
+        uvcsp_condition *c = uvcsp_condition_new(NULL);
+        CHAN(int) d = CHANNEL(int), e = CHANNEL(int), never = CHANNEL(int);
+        OUT_END(int) keeps = OUT_OF(never);
+        uvcsp_handle *waits = started(is_notified_by_the_dead(c, _i, d), IN_OF(d));
+        uvcsp_handle *holder = started(notifies_and_stays(c, _i, e, never), IN_OF(e));
+        killed(holder);
+        ended_well(waits);
+        ck_assert_int_eq(uvcsp_condition_acquire(c, 0), UVCSP_OK);
+        uvcsp_condition_free(c);
+        RETIRE(keeps);
+    }
+}
+
 /* ---- barrier ---- */
 
 PROCESS(waits_at_barrier, VAL(uvcsp_barrier *, b), VAL(int, expected), OUT(int, ready))
