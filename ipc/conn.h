@@ -81,6 +81,8 @@ bool usp_key_is_good(const char *key, const char *what);
 bool usp_send_whole(int fd, const void *data, size_t size);
 /* NULL, and errno. */
 uvcsp_conn *usp_conn_failed(int rc);
+/* uvcsp_connect() where somebody has listened before: who does not now will not again, and says nothing on stderr. */
+uvcsp_conn *usp_connect_again(const char *address, const char *key, double timeout);
 /* The connection of a descriptor whose other side has proved itself. */
 uvcsp_conn *usp_connected(int fd, const char *what);
 

@@ -98,12 +98,13 @@ static int reach(const struct sockaddr_un *path)
     return -error;
 }
 
-static int reach_in_time(const struct sockaddr_un *path, double deadline)
+static int reach_in_time(const struct sockaddr_un *path, double deadline, bool is_there)
 {
     double pause = 0.001;
     for (;;) {
         int fd = reach(path);
-        if (fd != -ENOENT && fd != -ECONNREFUSED && fd != -EAGAIN)
+        bool nobody = fd == -ENOENT || fd == -ECONNREFUSED;
+        if (fd != -EAGAIN && (!nobody || is_there))
             return fd;
         double left = deadline < 0 ? pause : deadline - uvcsp_now();
         if (left <= 0)
@@ -113,26 +114,38 @@ static int reach_in_time(const struct sockaddr_un *path, double deadline)
     }
 }
 
+static int connect_to(const char *address, const char *key, double timeout, bool is_there,
+                      struct sockaddr_un *path)
+{
+    double deadline = timeout < 0 ? -1 : uvcsp_now() + timeout;
+    if (!usp_key_is_good(key, "uvcsp_connect"))
+        return -EINVAL;
+    int rc = usp_address_path(address, path);
+    if (rc < 0) {
+        usp_report("uvcsp_connect: the address is %s",
+                   rc == -EINVAL ? "empty or NULL" : "too long");
+        return rc;
+    }
+    int fd = reach_in_time(path, deadline, is_there);
+    rc = fd < 0 ? fd : prove(fd, key, deadline);
+    if (fd >= 0 && rc < 0)
+        close(fd);
+    if (rc < 0 && rc != -ETIMEDOUT && !is_there)
+        usp_report("uvcsp_connect: %s: %s", path->sun_path, strerror(-rc));
+    return rc < 0 ? rc : fd;
+}
+
 uvcsp_conn *uvcsp_connect(const char *address, const char *key, double timeout)
 {
     USP_ENTER();
     struct sockaddr_un path;
-    if (!usp_key_is_good(key, "uvcsp_connect"))
-        return usp_conn_failed(-EINVAL);
-    int rc = usp_address_path(address, &path);
-    if (rc < 0) {
-        usp_report("uvcsp_connect: the address is %s",
-                   rc == -EINVAL ? "empty or NULL" : "too long");
-        return usp_conn_failed(rc);
-    }
-    double deadline = timeout < 0 ? -1 : uvcsp_now() + timeout;
-    int fd = rc = reach_in_time(&path, deadline);
-    if (fd >= 0 && (rc = prove(fd, key, deadline)) < 0)
-        close(fd);
-    if (rc < 0) {
-        if (rc != -ETIMEDOUT)
-            usp_report("uvcsp_connect: %s: %s", path.sun_path, strerror(-rc));
-        return usp_conn_failed(rc);
-    }
-    return usp_connected(fd, "uvcsp_connect");
+    int fd = connect_to(address, key, timeout, false, &path);
+    return fd < 0 ? usp_conn_failed(fd) : usp_connected(fd, "uvcsp_connect");
+}
+
+uvcsp_conn *usp_connect_again(const char *address, const char *key, double timeout)
+{
+    struct sockaddr_un path;
+    int fd = connect_to(address, key, timeout, true, &path);
+    return fd < 0 ? usp_conn_failed(fd) : usp_connected(fd, "uvcsp_connect");
 }

@@ -141,11 +141,13 @@ int uvcsp_manager_pid(uvcsp_manager *manager)
 static struct usp_packet *begin(struct usp_client *client, uint64_t id, const char *op, size_t n)
 {
     struct usp_packet *request = usp_client_request(client);
+    char head[sizeof id + 1 + 255];
     size_t length = strlen(op);
-    unsigned char head = (unsigned char)(length > 255 ? 255 : length);
-    usp_packet_put(request, &id, sizeof id);
-    usp_packet_put(request, &head, 1);
-    usp_packet_put(request, op, head);
+    length = length > 255 ? 255 : length;
+    memcpy(head, &id, sizeof id);
+    head[sizeof id] = (char)length;
+    memcpy(head + sizeof id + 1, op, length);
+    usp_packet_put(request, head, sizeof id + 1 + length);
     usp_encode_array(request, n);
     return request;
 }
@@ -183,7 +185,7 @@ static int finish(struct usp_client *client, struct usp_packet *request, json_t 
     if (rc)
         return rc;
     rc = take_answer(&answer, resultp);
-    free(answer.data);
+    usp_client_taken(client, &answer);
     return rc;
 }
 
@@ -197,7 +199,9 @@ static struct usp_client *client_of(uvcsp_manager *manager, const char *op, int 
         (void)usp_call_failed(-EINVAL, "no operation");
         return NULL;
     }
-    return usp_client_of(manager, rcp);
+    struct usp_client *client = usp_client_of(manager);
+    *rcp = client ? 0 : usp_call_failed(-ENOMEM, "no memory");
+    return client;
 }
 
 int uvcsp_call(uvcsp_proxy proxy, const char *op, json_t *args, json_t **resultp)

@@ -2,6 +2,7 @@
 
    manager.c         the face: starting, stopping, making objects, calls
    manager_client.c  the calling side of a connection; one for each process and manager
+   manager_line.c    a connection within the program
    manager_code.c    values to bytes and back
    manager_server.c  the server: its processes, one request after the other
    manager_object.c  its table of objects
@@ -54,8 +55,12 @@ struct usp_packet {
     size_t size, room;
     int error;  /* the first: -ENOMEM, -EINVAL */
     int deeper; /* values may be nested so much more than UVCSP_MANAGER_DEPTH */
+    char *fixed; /* where a short one lies; NULL: in memory of its own */
+    size_t fixed_room;
 };
 #define USP_DEEPER 8 /* of an answer: what was put in, and the objects around it */
+/* Empty again. Memory that it had for a long one is given back. */
+void usp_packet_reset(struct usp_packet *buffer);
 void usp_packet_put(struct usp_packet *buffer, const void *data, size_t size);
 void usp_packet_free(struct usp_packet *buffer);
 /* Appends a value; the head of an array whose `n` elements follow. */
@@ -63,19 +68,47 @@ void usp_encode(struct usp_packet *buffer, const json_t *value);
 void usp_encode_array(struct usp_packet *buffer, size_t n);
 /* A new reference; NULL for what is no value, or without memory. `*atp` moves on. */
 json_t *usp_decode(const char **atp, const char *end);
+/* The head of an array; false: it is none, or longer than what is there. */
+bool usp_decode_array(const char **atp, const char *end, size_t *np);
+
+/* ---- manager_line.c ---- */
+
+struct usp_cell {
+    uint32_t size; /* USP_LONG: what it is about follows on the other channel */
+    char bytes[124];
+};
+#define USP_LONG UINT32_MAX
+
+struct usp_line {
+    void *in, *out;           /* ends of struct usp_cell; NULL: there is no connection */
+    void *long_in, *long_out; /* ends of uvcsp_bytes */
+    struct usp_cell *cell;    /* to write from and to read into, by turns; this worker's, in the arena */
+    struct usp_packet packet; /* what is to be sent: in the cell, or in memory of its own */
+};
+
+/* The cell, if there is none. 0 or -ENOMEM. */
+int usp_line_init(struct usp_line *line);
+/* The ends go with their process. */
+void usp_line_deinit(struct usp_line *line);
+/* Sends the packet; receives what the other side has sent. Give it back with usp_line_taken(), before the next packet is made. As
+   uvcsp_write(), uvcsp_read(). */
+int usp_line_send(struct usp_line *line);
+int usp_line_receive(struct usp_line *line, uvcsp_bytes *bytes);
+void usp_line_taken(struct usp_line *line, uvcsp_bytes *bytes);
 
 /* ---- manager_client.c ---- */
 
-/* The calling process's connection, made by its first call. NULL with `*rcp` UVCSP_RETIRED, UVCSP_POISONED or -errno. */
-struct usp_client *usp_client_of(uvcsp_manager *manager, int *rcp);
+/* What the calling process has for the manager; its first call connects it. NULL: no memory. */
+struct usp_client *usp_client_of(uvcsp_manager *manager);
 /* Makes a connection that is there the calling process's. 0 or -ENOMEM. */
 int usp_client_adopt(uvcsp_manager *manager, uvcsp_conn *conn);
 /* Ends this worker's connections to it. */
 void usp_client_drop(uvcsp_manager *manager);
 /* Its buffer for a request, empty. */
 struct usp_packet *usp_client_request(struct usp_client *client);
-/* Sends the request and waits for the answer, to be freed. 0, UVCSP_RETIRED, UVCSP_POISONED, -errno; uvcsp_call_error() is set. */
+/* Sends the request and waits for the answer, to be given back. A process may be ended while it waits: nothing else may be in hand. 0, UVCSP_RETIRED, UVCSP_POISONED, -errno; uvcsp_call_error() is set. */
 int usp_client_call(struct usp_client *client, uvcsp_bytes *answerp);
+void usp_client_taken(struct usp_client *client, uvcsp_bytes *answer);
 
 /* ---- manager_server.c ---- */
 
@@ -84,8 +117,10 @@ struct usp_object;
 
 struct usp_request {
     struct usp_session *session;
-    const json_t *args;   /* an array */
+    json_t **argv;        /* NULL: */
+    json_t *args;         /* ... they are in an array; see usp_args() */
     size_t n;
+    json_t *own;          /* what usp_args() has made */
     json_t *result;       /* NULL: null */
     char words[240];      /* of an error, or beside UVCSP_OWNER_DIED */
 };
@@ -105,6 +140,7 @@ struct usp_object_type {
     void (*destroy)(struct usp_object *object);       /* its state; who waits has been told. NULL: the value only */
     void (*left)(struct usp_object *object, struct usp_session *session, bool died, const char *cause);
     const struct usp_op *ops;                         /* a name NULL ends them */
+    void (*freed)(struct usp_object *object);         /* at once; `destroy` comes when no operation is at it any more. NULL: nothing */
 };
 
 struct usp_object {
@@ -136,10 +172,9 @@ struct usp_server {
 struct usp_session {
     struct usp_server *server;
     struct usp_session *next, *prev;
-    void *in, *out;             /* ends of uvcsp_bytes; NULL: a connection */
-    uvcsp_conn *conn;
+    struct usp_line line;
+    uvcsp_conn *conn;           /* instead of a line */
     void *wake_in, *wake_out;   /* ends of char, made when it first waits */
-    struct usp_packet answer;
     char who[80];
     json_t *item;               /* of a queue, in an answer that has not been taken yet */
     uint64_t item_of;
@@ -151,8 +186,10 @@ __attribute__((format(printf, 3, 4))) int usp_fail(struct usp_request *request, 
 /* Arguments by number; the last four fail with UVCSP_TYPE_ERROR. */
 static inline json_t *usp_arg(const struct usp_request *request, size_t i)
 {
-    return json_array_get(request->args, i);
+    return i >= request->n ? NULL : request->argv ? request->argv[i] : json_array_get(request->args, i);
 }
+/* All of them; NULL: no memory. The request's. */
+json_t *usp_args(struct usp_request *request);
 int usp_arg_integer(struct usp_request *request, size_t i, json_int_t *valuep);
 int usp_arg_string(struct usp_request *request, size_t i, const char **textp);
 int usp_arg_array(struct usp_request *request, size_t i);
@@ -184,7 +221,7 @@ struct usp_server *usp_server_new(uvcsp_manager *manager, const uvcsp_manager_op
 int usp_server_start(struct usp_server *server);
 void usp_server_unref(struct usp_server *server);
 
-/* Serves one request of a session: the answer goes to session->answer. USP_CLIENT_GONE: it is nobody's any more. */
+/* Serves one request of a session: the answer goes to the packet of session->line. USP_CLIENT_GONE: it is nobody's any more. */
 int usp_serve(struct usp_session *session, const void *data, size_t size);
 #define USP_CLIENT_GONE (-2999)
 

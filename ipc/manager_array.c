@@ -109,7 +109,7 @@ static const struct usp_op ops[] = {
     {"contains", usp_op_contains, 1, 1}, {"update", update, 2, 4}, {"copy", usp_op_copy, 0, 0},
     {"str", usp_op_str, 0, 0}, {NULL, NULL, 0, 0}};
 
-const struct usp_object_type usp_type_array = {"array", sizeof(struct array), create, NULL, NULL, ops};
+const struct usp_object_type usp_type_array = {"array", sizeof(struct array), create, NULL, NULL, ops, NULL};
 
 /* ---- value ---- */
 
@@ -144,4 +144,4 @@ static const struct usp_op value_ops[] = {
     {"get", usp_op_copy, 0, 0}, {"set", value_set, 1, 1}, {"update", value_update, 2, 4},
     {"copy", usp_op_copy, 0, 0}, {"str", usp_op_str, 0, 0}, {NULL, NULL, 0, 0}};
 
-const struct usp_object_type usp_type_value = {"value", sizeof(struct usp_object), value_create, NULL, NULL, value_ops};
+const struct usp_object_type usp_type_value = {"value", sizeof(struct usp_object), value_create, NULL, NULL, value_ops, NULL};

@@ -1,5 +1,5 @@
 /* The calling side. A process has one connection to each manager that it uses, made by its first call: to a manager of this program
-   two channels, for requests and answers, whose other ends it sends to the server; to one of another program a socket.
+   a line (manager_line.c), whose other ends it sends to the server; to one of another program a socket.
 
    A connection is found by the serial number of its process, in a table of this worker. It ends with its process by itself, since its ends (its
    socket) do; what is deferred only gives the record back. */
@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ipc/conn.h"
 #include "ipc/manager.h"
 #include "process/process.h"
 #include "runtime/arena.h"
@@ -18,10 +19,8 @@ struct usp_client {
     unsigned long serial;
     const struct usp_task *task;
     uvcsp_manager *manager;
-    UVCSP_OUT_END(uvcsp_bytes) out;
-    UVCSP_IN_END(uvcsp_bytes) in;
+    struct usp_line line; /* a connection to another program uses its packet */
     uvcsp_conn *conn;
-    struct usp_packet request; /* the process may wait while it is sent, and others make theirs */
 };
 
 #define PATIENCE 1.0 /* seconds, for another program to answer */
@@ -42,7 +41,7 @@ static void drop_inherited(void)
         while (table[i]) {
             struct usp_client *client = table[i];
             table[i] = client->next;
-            usp_packet_free(&client->request);
+            usp_packet_free(&client->line.packet); /* the cell is the parent's */
             free(client);
         }
     last = NULL;
@@ -61,7 +60,7 @@ static void forget(void *arg)
         last = NULL;
     if (client->conn)
         (void)uvcsp_conn_close(client->conn);
-    usp_packet_free(&client->request);
+    usp_line_deinit(&client->line);
     free(client);
 }
 
@@ -89,11 +88,10 @@ struct ends {
     struct usp_end *near, *far;
 };
 
-static int make_pair(struct ends *ends, const char *name, enum usp_side near)
+static int make_pair(struct ends *ends, const char *name, enum usp_side near, size_t size, enum uvcsp_type type)
 {
     void *channel = uvcsp_channel_new(
-        sizeof(uvcsp_bytes), UVCSP_TYPE_BYTES,
-        (uvcsp_channel_options){.name = name, .carrier = UVCSP_SHARED, .site_ = "manager"});
+        size, type, (uvcsp_channel_options){.name = name, .carrier = UVCSP_SHARED, .site_ = "manager"});
     if (!channel)
         return -ENOMEM;
     ends->near = near == USP_READER ? uvcsp_in_of(channel) : uvcsp_out_of(channel);
@@ -108,10 +106,12 @@ static void release(struct usp_end *end)
         usp_end_release(end, USP_LEAVE_RETIRE, NULL);
 }
 
-/* Sends both far ends by way of a channel of their own, whose reading end is what the server gets first. */
-static int introduce(uvcsp_manager *manager, struct usp_end *request, struct usp_end *answer)
+#define ENDS 4 /* requests, answers; the same for what is long */
+
+/* Sends the far ends by way of a channel of their own, whose reading end is what the server gets first. */
+static int introduce(uvcsp_manager *manager, const struct ends *ends)
 {
-    UVCSP_CHAN(uvcsp_end) handover = UVCSP_CHANNEL(uvcsp_end, .capacity = 2, .name = "handover");
+    UVCSP_CHAN(uvcsp_end) handover = UVCSP_CHANNEL(uvcsp_end, .capacity = ENDS, .name = "handover");
     if (!handover)
         return -ENOMEM;
     UVCSP_IN_END(uvcsp_end) in = UVCSP_IN_OF(handover);
@@ -119,9 +119,8 @@ static int introduce(uvcsp_manager *manager, struct usp_end *request, struct usp
     UVCSP_OUT_END(uvcsp_end) join = uvcsp_out_of(manager->join);
     uvcsp_channel_free(handover);
     int rc = in && out && join ? 0 : -ENOMEM;
-    struct usp_end *ends[] = {request, answer};
-    for (int i = 0; i < 2 && rc == 0; i++) {
-        uvcsp_end end = UVCSP_MOBILE(ends[i]);
+    for (int i = 0; i < ENDS && rc == 0; i++) {
+        uvcsp_end end = UVCSP_MOBILE(ends[i].far);
         rc = uvcsp_write(out, &end);
         if (rc)
             release(end.end_);
@@ -139,20 +138,22 @@ static int introduce(uvcsp_manager *manager, struct usp_end *request, struct usp
 
 static int join(struct usp_client *client)
 {
-    struct ends request = {NULL, NULL}, answer = {NULL, NULL};
+    struct ends ends[ENDS] = {{NULL, NULL}};
     const char *name = usp_current()->task->name;
-    int rc = make_pair(&request, name, USP_WRITER);
+    int rc = 0;
+    for (int i = 0; i < ENDS && rc == 0; i++)
+        rc = make_pair(&ends[i], name, i % 2 ? USP_READER : USP_WRITER,
+                       i < 2 ? sizeof(struct usp_cell) : sizeof(uvcsp_bytes), i < 2 ? UVCSP_TYPE_PLAIN : UVCSP_TYPE_BYTES);
     if (rc == 0)
-        rc = make_pair(&answer, name, USP_READER);
-    if (rc == 0)
-        rc = introduce(client->manager, request.far, answer.far);
-    if (rc) {
-        release(request.near);
-        release(answer.near);
+        rc = introduce(client->manager, ends);
+    for (int i = 0; i < ENDS && rc; i++)
+        release(ends[i].near);
+    if (rc)
         return rc;
-    }
-    client->out = (void *)request.near;
-    client->in = (void *)answer.near;
+    client->line.out = ends[0].near;
+    client->line.in = ends[1].near;
+    client->line.long_out = ends[2].near;
+    client->line.long_in = ends[3].near;
     return 0;
 }
 
@@ -166,55 +167,41 @@ static int gone(const uvcsp_manager *manager, int status, const char *cause)
     return usp_call_failed(UVCSP_POISONED, "the manager is gone: %s", cause ? cause : "its connection is poisoned");
 }
 
+/* A record without a connection. It can be found from now on, and goes with its process, whenever that is ended. */
 static struct usp_client *new_client(uvcsp_manager *manager)
 {
     struct usp_process *process = usp_process_current();
-    if (!process || !usp_current()->task)
-        usp_fatal("a call of a manager in a callback of the loop, which must not wait");
     struct usp_client *client = calloc(1, sizeof *client);
-    if (client)
-        *client = (struct usp_client){
-            .process = process, .serial = process->serial, .task = process->task, .manager = manager};
+    if (!client)
+        return NULL;
+    if (table_of != usp_worker_index())
+        drop_inherited();
+    *client = (struct usp_client){
+        .process = process, .serial = process->serial, .task = process->task, .manager = manager};
+    if ((manager->join && usp_line_init(&client->line) != 0) || usp_defer_always(forget, client) != 0) {
+        usp_line_deinit(&client->line);
+        free(client);
+        return NULL;
+    }
+    client->next = *bucket_of(client->serial);
+    *bucket_of(client->serial) = last = client;
     return client;
 }
 
-/* It can be found from now on, and goes with its process. */
-static int keep(struct usp_client *client)
+static int connect_to(struct usp_client *client)
 {
-    if (table_of != usp_worker_index())
-        drop_inherited();
-    int rc = usp_defer_always(forget, client);
-    if (rc)
-        return rc;
-    client->next = *bucket_of(client->serial);
-    *bucket_of(client->serial) = last = client;
-    return 0;
-}
-
-static struct usp_client *connect_to(uvcsp_manager *manager, int *rcp)
-{
-    struct usp_client *client = new_client(manager);
-    if (!client) {
-        *rcp = usp_call_failed(-ENOMEM, "no memory");
-        return NULL;
-    }
+    uvcsp_manager *manager = client->manager;
+    int rc;
     if (manager->stopped) {
-        *rcp = UVCSP_RETIRED;
+        rc = UVCSP_RETIRED;
     } else if (manager->join) {
-        *rcp = join(client);
+        rc = join(client);
     } else {
-        client->conn = uvcsp_connect(manager->address, manager->key, PATIENCE);
-        *rcp = client->conn ? 0 : errno == ETIMEDOUT ? UVCSP_RETIRED : -errno;
+        client->conn = usp_connect_again(manager->address, manager->key, PATIENCE);
+        bool nobody = errno == ETIMEDOUT || errno == ENOENT || errno == ECONNREFUSED;
+        rc = client->conn ? 0 : nobody ? UVCSP_RETIRED : -errno;
     }
-    if (*rcp == 0)
-        *rcp = keep(client);
-    if (*rcp == 0)
-        return client;
-    *rcp = gone(manager, *rcp, manager->join ? manager->join->cause : NULL);
-    if (client->conn)
-        (void)uvcsp_conn_close(client->conn);
-    free(client);
-    return NULL;
+    return rc ? gone(manager, rc, manager->join ? manager->join->cause : NULL) : 0;
 }
 
 int usp_client_adopt(uvcsp_manager *manager, uvcsp_conn *conn)
@@ -223,13 +210,10 @@ int usp_client_adopt(uvcsp_manager *manager, uvcsp_conn *conn)
     if (!client)
         return -ENOMEM;
     client->conn = conn;
-    int rc = keep(client);
-    if (rc)
-        free(client);
-    return rc;
+    return 0;
 }
 
-/* They are not to be found any more; what they have goes with their processes. */
+/* Whoever calls again is told that it was stopped. */
 void usp_client_drop(uvcsp_manager *manager)
 {
     for (size_t i = 0; i < BUCKETS && table_of == usp_worker_index(); i++)
@@ -242,25 +226,24 @@ void usp_client_drop(uvcsp_manager *manager)
 
 /* ---- calling ---- */
 
-struct usp_client *usp_client_of(uvcsp_manager *manager, int *rcp)
+struct usp_client *usp_client_of(uvcsp_manager *manager)
 {
     struct usp_process *process = usp_process_current();
-    struct usp_client *client = process ? find(manager, process) : NULL;
-    return client ? client : connect_to(manager, rcp);
+    if (!process || !usp_current()->task)
+        usp_fatal("a call of a manager in a callback of the loop, which must not wait");
+    struct usp_client *client = find(manager, process);
+    return client ? client : new_client(manager);
 }
 
 struct usp_packet *usp_client_request(struct usp_client *client)
 {
-    struct usp_packet *request = &client->request;
-    request->size = 0;
-    request->error = 0;
-    if (request->room > 1 << 20)
-        usp_packet_free(request);
-    return request;
+    usp_packet_reset(&client->line.packet);
+    return &client->line.packet;
 }
 
-static int call_over_socket(struct usp_client *client, const uvcsp_bytes *request, uvcsp_bytes *answerp)
+static int call_over_socket(struct usp_client *client, uvcsp_bytes *answerp)
 {
+    const struct usp_packet *request = &client->line.packet;
     int rc = uvcsp_conn_send_bytes(client->conn, request->data, request->size);
     if (rc == 0)
         rc = uvcsp_conn_recv_bytes(client->conn, &answerp->data, &answerp->size);
@@ -271,14 +254,20 @@ static int call_over_socket(struct usp_client *client, const uvcsp_bytes *reques
 
 int usp_client_call(struct usp_client *client, uvcsp_bytes *answerp)
 {
-    uvcsp_bytes request = {client->request.data, client->request.size};
-    if (!client->out && !client->conn)
-        return gone(client->manager, UVCSP_RETIRED, NULL);
-    if (client->conn)
-        return call_over_socket(client, &request, answerp);
-    int rc = uvcsp_write(client->out, &request);
+    struct usp_line *line = &client->line;
+    int rc = line->out || client->conn ? 0 : connect_to(client);
     if (rc)
-        return gone(client->manager, rc, uvcsp_cause(client->out));
-    rc = uvcsp_read(client->in, answerp);
-    return rc ? gone(client->manager, rc, uvcsp_cause(client->in)) : 0;
+        return rc;
+    if (client->conn)
+        return call_over_socket(client, answerp);
+    rc = usp_line_send(line);
+    if (rc)
+        return gone(client->manager, rc, uvcsp_cause(line->out));
+    rc = usp_line_receive(line, answerp);
+    return rc ? gone(client->manager, rc, uvcsp_cause(line->in)) : 0;
+}
+
+void usp_client_taken(struct usp_client *client, uvcsp_bytes *answer)
+{
+    usp_line_taken(&client->line, answer);
 }

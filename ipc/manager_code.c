@@ -9,28 +9,52 @@
 
 #include "ipc/manager.h"
 
+static bool grow(struct usp_packet *buffer, size_t size)
+{
+    size_t room = buffer->room ? buffer->room : 256;
+    while (room < buffer->size + size)
+        room *= 2;
+    bool leaves = buffer->fixed && buffer->data == buffer->fixed;
+    char *grown = realloc(leaves ? NULL : buffer->data, room);
+    if (!grown) {
+        buffer->error = buffer->error ? buffer->error : -ENOMEM;
+        return false;
+    }
+    if (leaves)
+        memcpy(grown, buffer->fixed, buffer->size);
+    buffer->data = grown;
+    buffer->room = room;
+    return true;
+}
+
 void usp_packet_put(struct usp_packet *buffer, const void *data, size_t size)
 {
-    if (buffer->size + size > buffer->room) {
-        size_t room = buffer->room ? buffer->room : 256;
-        while (room < buffer->size + size)
-            room *= 2;
-        char *grown = realloc(buffer->data, room);
-        if (!grown) {
-            buffer->error = buffer->error ? buffer->error : -ENOMEM;
-            return;
-        }
-        buffer->data = grown;
-        buffer->room = room;
-    }
+    if (buffer->size + size > buffer->room && !grow(buffer, size))
+        return;
     if (size > 0)
         memcpy(buffer->data + buffer->size, data, size);
     buffer->size += size;
 }
 
+void usp_packet_reset(struct usp_packet *buffer)
+{
+    if (buffer->fixed && buffer->data != buffer->fixed) {
+        free(buffer->data);
+        buffer->data = buffer->fixed;
+        buffer->room = buffer->fixed_room;
+    } else if (!buffer->fixed && buffer->room > 1 << 20) {
+        free(buffer->data);
+        buffer->data = NULL;
+        buffer->room = 0;
+    }
+    buffer->size = 0;
+    buffer->error = 0;
+}
+
 void usp_packet_free(struct usp_packet *buffer)
 {
-    free(buffer->data);
+    if (buffer->data != buffer->fixed)
+        free(buffer->data);
     *buffer = (struct usp_packet){0};
 }
 
@@ -133,6 +157,15 @@ static const char *take_text(const char **atp, const char *end, uint32_t *length
 }
 
 static json_t *decode(const char **atp, const char *end, int depth);
+
+bool usp_decode_array(const char **atp, const char *end, size_t *np)
+{
+    char letter;
+    uint32_t n;
+    bool good = take(atp, end, &letter, 1) && letter == 'a' && take(atp, end, &n, sizeof n) && n <= (size_t)(end - *atp);
+    *np = good ? n : 0;
+    return good;
+}
 
 static json_t *decode_array(const char **atp, const char *end, int depth)
 {

@@ -171,7 +171,7 @@ static const struct usp_op ops[] = {
     {"items", items, 0, 0}, {"clear", clear, 0, 0}, {"len", len, 0, 0}, {"contains", contains, 1, 1},
     {"copy", usp_op_copy, 0, 0}, {"str", usp_op_str, 0, 0}, {NULL, NULL, 0, 0}};
 
-const struct usp_object_type usp_type_dict = {"dict", sizeof(struct usp_object), create, NULL, NULL, ops};
+const struct usp_object_type usp_type_dict = {"dict", sizeof(struct usp_object), create, NULL, NULL, ops, NULL};
 
 /* ---- namespace ---- */
 
@@ -220,4 +220,4 @@ static const struct usp_op namespace_ops[] = {
     {"contains", contains, 1, 1}, {"copy", usp_op_copy, 0, 0}, {"str", namespace_str, 0, 0}, {NULL, NULL, 0, 0}};
 
 const struct usp_object_type usp_type_namespace = {"namespace", sizeof(struct usp_object), create, NULL, NULL,
-                                                   namespace_ops};
+                                                   namespace_ops, NULL};

@@ -56,7 +56,7 @@ static const struct usp_op event_ops[] = {
     {"set", event_set, 0, 0}, {"clear", event_clear, 0, 0}, {"is_set", event_is_set, 0, 0}, {"wait", event_wait, 0, 1},
     {NULL, NULL, 0, 0}};
 
-const struct usp_object_type usp_type_event = {"event", sizeof(struct event), event_create, NULL, NULL, event_ops};
+const struct usp_object_type usp_type_event = {"event", sizeof(struct event), event_create, NULL, NULL, event_ops, NULL};
 
 /* ---- barrier ---- */
 
@@ -204,4 +204,4 @@ static const struct usp_op barrier_ops[] = {
     {NULL, NULL, 0, 0}};
 
 const struct usp_object_type usp_type_barrier = {"barrier", sizeof(struct barrier), barrier_create, barrier_destroy,
-                                                 barrier_left, barrier_ops};
+                                                 barrier_left, barrier_ops, NULL};

@@ -37,7 +37,7 @@ void *usp_call_begin(void *context)
     const struct usp_keeper *keeper = context;
     struct caller *caller = calloc(1, sizeof *caller);
     const char *words = "no memory";
-    if (!caller || uvcsp_defer(end_caller, caller) != 0) {
+    if (!caller || usp_defer_always(end_caller, caller) != 0) {
         free(caller);
         uvcsp_exit_process();
     }
@@ -399,4 +399,4 @@ static const struct usp_op ops[] = {
     {"get", get, 0, 1}, {"wait", wait, 0, 1}, {"ready", ready, 0, 0}, {"successful", successful, 0, 0},
     {"next", next, 0, 1}, {NULL, NULL, 0, 0}};
 
-const struct usp_object_type usp_type_job = {"result", sizeof(struct usp_job), NULL, destroy, left, ops};
+const struct usp_object_type usp_type_job = {"result", sizeof(struct usp_job), NULL, destroy, left, ops, NULL};

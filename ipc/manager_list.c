@@ -447,4 +447,4 @@ static const struct usp_op ops[] = {
     {"multiply", multiply, 1, 1}, {"update", update, 2, 4}, {"copy", usp_op_copy, 0, 0},
     {"str", usp_op_str, 0, 0}, {NULL, NULL, 0, 0}};
 
-const struct usp_object_type usp_type_list = {"list", sizeof(struct usp_object), create, NULL, NULL, ops};
+const struct usp_object_type usp_type_list = {"list", sizeof(struct usp_object), create, NULL, NULL, ops, NULL};

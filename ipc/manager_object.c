@@ -75,6 +75,8 @@ void usp_object_free(struct usp_object *object)
             object->next_watching->prev_watching = object->prev_watching;
     }
     object->freed = true;
+    if (object->type->freed)
+        object->type->freed(object);
     usp_object_drop_waiters(object);
     if (object->pins == 0)
         usp_object_delete(object);
@@ -101,6 +103,7 @@ static int create(struct usp_server *server, struct usp_request *request)
     object->type = type;
     object->server = server;
     request->args = usp_arg(request, 1);
+    request->argv = NULL;
     request->n = json_array_size(request->args);
     rc = own ? usp_own_create(object, own, request) : type->create(object, request);
     if (rc == 0) {

@@ -312,7 +312,8 @@ int usp_own_create(struct usp_object *object, const struct uvcsp_manager_type *t
     struct own *own = (struct own *)object;
     why[0] = '\0';
     own->type = type;
-    return told(request, type->create(request->args, &own->self));
+    const json_t *args = usp_args(request);
+    return args ? told(request, type->create(args, &own->self)) : -ENOMEM;
 }
 
 int usp_own_run(struct usp_object *object, const char *name, struct usp_request *request)
@@ -321,8 +322,9 @@ int usp_own_run(struct usp_object *object, const char *name, struct usp_request 
     for (const struct uvcsp_manager_op *op = own->type->ops; op->name; op++) {
         if (strcmp(op->name, name) != 0)
             continue;
+        const json_t *args = usp_args(request);
         why[0] = '\0';
-        return told(request, op->run(own->self, request->args, &request->result));
+        return args ? told(request, op->run(own->self, args, &request->result)) : -ENOMEM;
     }
     return usp_fail(request, UVCSP_NO_SUCH_OPERATION, "a %s has no operation '%s'", own->type->name, name);
 }
@@ -334,7 +336,7 @@ static void destroy(struct usp_object *object)
         own->type->destroy(own->self);
 }
 
-const struct usp_object_type usp_type_own = {"object", sizeof(struct own), NULL, destroy, NULL, NULL};
+const struct usp_object_type usp_type_own = {"object", sizeof(struct own), NULL, destroy, NULL, NULL, NULL};
 
 /* ---- tasks of the program ---- */
 

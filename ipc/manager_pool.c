@@ -140,7 +140,13 @@ static int create(struct usp_object *object, struct usp_request *request)
     return rc;
 }
 
-/* Jobs outlive it: they are told that they are cancelled. */
+/* The pool ends: jobs are told that they are cancelled, also those that operations wait for which are at it. */
+static void freed(struct usp_object *object)
+{
+    usp_event_set(&pool_of(object)->keeper->over.ended);
+}
+
+/* Jobs outlive it. */
 static void destroy(struct usp_object *object)
 {
     struct usp_pool_object *pool = pool_of(object);
@@ -149,7 +155,7 @@ static void destroy(struct usp_object *object)
         job->at = NULL;
         job->next = NULL;
     }
-    usp_event_set(&pool->keeper->over.ended);
+    freed(object);
     unref(pool->keeper);
 }
 
@@ -224,4 +230,5 @@ static const struct usp_op ops[] = {
     {"join", join, 0, 1}, {"len", size, 0, 0}, {"fetch", usp_call_fetch, 2, 2},
     {"deliver", usp_call_deliver, 3, 3}, {NULL, NULL, 0, 0}};
 
-const struct usp_object_type usp_type_pool = {"pool", sizeof(struct usp_pool_object), create, destroy, NULL, ops};
+const struct usp_object_type usp_type_pool = {"pool", sizeof(struct usp_pool_object), create, destroy, NULL, ops,
+                                              freed};

@@ -211,4 +211,4 @@ static const struct usp_op ops[] = {
     {"put", put, 1, 2}, {"get", get, 0, 1}, {"task_done", task_done, 0, 0}, {"join", join, 0, 1},
     {"size", size, 0, 0}, {"len", size, 0, 0}, {"empty", is_empty, 0, 0}, {"full", is_full, 0, 0}, {NULL, NULL, 0, 0}};
 
-const struct usp_object_type usp_type_queue = {"queue", sizeof(struct queue), create, destroy, NULL, ops};
+const struct usp_object_type usp_type_queue = {"queue", sizeof(struct queue), create, destroy, NULL, ops, NULL};

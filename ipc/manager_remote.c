@@ -28,7 +28,7 @@ static void serve_remote(struct usp_server *server, uvcsp_conn *conn, UVCSP_IN_E
             rc = usp_serve(session, request.data, request.size);
         free(request.data);
         if (rc == 0)
-            rc = uvcsp_conn_send_bytes(conn, session->answer.data, session->answer.size);
+            rc = uvcsp_conn_send_bytes(conn, session->line.packet.data, session->line.packet.size);
         if (rc == 0)
             usp_session_taken(session);
     }

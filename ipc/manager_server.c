@@ -2,6 +2,7 @@
    together; they run in turn and only wait between operations, or in usp_wait_in(). */
 #include <errno.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,30 +29,42 @@ static int run_object(struct usp_object *object, const char *name, struct usp_re
     return usp_fail(request, UVCSP_NO_SUCH_OPERATION, "a %s has no operation '%s'", object->type->name, name);
 }
 
-static int run(struct usp_session *session, const char *data, size_t size, struct usp_request *request, json_t **argsp)
+#define FEW 6 /* arguments that need no memory of their own */
+
+struct args {
+    json_t **at;
+    size_t n;
+    json_t *few[FEW];
+};
+
+static int take_args(struct args *args, const char *at, const char *end)
 {
-    uint64_t id;
-    unsigned char length;
-    char op[256];
-    if (size < sizeof id + 1)
-        return usp_fail(request, -EINVAL, "this is no request");
-    const char *at = data, *end = data + size;
-    memcpy(&id, at, sizeof id);
-    length = (unsigned char)at[sizeof id];
-    at += sizeof id + 1;
-    if ((size_t)(end - at) < length)
-        return usp_fail(request, -EINVAL, "this is no request");
-    memcpy(op, at, length);
-    op[length] = '\0';
-    at += length;
-    json_t *args = *argsp = usp_decode(&at, end);
-    if (!json_is_array(args) || at != end)
-        return usp_fail(request, -EINVAL, "the arguments cannot be decoded: text that is not UTF-8, or nested too deep");
-    request->args = args;
-    request->n = json_array_size(args);
+    size_t n;
+    args->at = args->few;
+    args->n = 0;
+    if (!usp_decode_array(&at, end, &n))
+        return -EINVAL;
+    if (n > FEW)
+        args->at = malloc(n * sizeof *args->at);
+    for (; args->at && args->n < n; args->n++)
+        if (!(args->at[args->n] = usp_decode(&at, end)))
+            return -EINVAL;
+    return !args->at ? -ENOMEM : at == end ? 0 : -EINVAL;
+}
+
+static void drop_args(struct args *args)
+{
+    while (args->n > 0)
+        json_decref(args->at[--args->n]);
+    if (args->at != args->few)
+        free(args->at);
+}
+
+static int run_operation(struct usp_server *server, uint64_t id, const char *op, struct usp_request *request)
+{
     if (id == 0)
-        return usp_manager_run(session->server, op, request);
-    struct usp_object *object = usp_object_of(session->server, id);
+        return usp_manager_run(server, op, request);
+    struct usp_object *object = usp_object_of(server, id);
     if (!object)
         return usp_fail(request, UVCSP_NO_SUCH_OBJECT, "the object was freed");
     object->pins++;
@@ -61,28 +74,53 @@ static int run(struct usp_session *session, const char *data, size_t size, struc
     return rc;
 }
 
+/* The bytes are not looked at any more once an operation runs: the answer may be made in their place. */
+static int run(struct usp_session *session, const char *data, size_t size, struct usp_request *request)
+{
+    uint64_t id;
+    char op[256];
+    if (size < sizeof id + 1)
+        return usp_fail(request, -EINVAL, "this is no request");
+    const char *at = data, *end = data + size;
+    memcpy(&id, at, sizeof id);
+    size_t length = (unsigned char)at[sizeof id];
+    at += sizeof id + 1;
+    if ((size_t)(end - at) < length)
+        return usp_fail(request, -EINVAL, "this is no request");
+    memcpy(op, at, length);
+    op[length] = '\0';
+    struct args args;
+    int rc = take_args(&args, at + length, end);
+    request->argv = args.at;
+    request->n = args.n;
+    if (rc == -EINVAL)
+        rc = usp_fail(request, rc, "the arguments cannot be decoded: text that is not UTF-8, or nested too deep");
+    if (rc == 0)
+        rc = run_operation(session->server, id, op, request);
+    drop_args(&args);
+    json_decref(request->own);
+    return rc;
+}
+
 static void answer(struct usp_session *session, int status, const struct usp_request *request)
 {
-    struct usp_packet *buffer = &session->answer;
+    struct usp_packet *packet = &session->line.packet;
     int32_t word = status;
-    if (buffer->room > 1 << 20)
-        usp_packet_free(buffer);
-    buffer->deeper = USP_DEEPER;
-    buffer->size = 0;
-    buffer->error = 0;
-    usp_packet_put(buffer, &word, sizeof word);
+    usp_packet_reset(packet);
+    packet->deeper = USP_DEEPER;
+    usp_packet_put(packet, &word, sizeof word);
     json_t *words = status ? json_string(request->words) : NULL;
     json_t *none = words ? words : json_null();
-    usp_encode(buffer, !status && request->result ? request->result : none);
+    usp_encode(packet, !status && request->result ? request->result : none);
     json_decref(none);
 }
 
 int usp_serve(struct usp_session *session, const void *data, size_t size)
 {
-    struct usp_request request = {.session = session};
-    json_t *args = NULL;
-    int status = run(session, data, size, &request, &args);
-    json_decref(args);
+    struct usp_request request;
+    memset(&request, 0, offsetof(struct usp_request, words) + 1);
+    request.session = session;
+    int status = run(session, data, size, &request);
     if (status == USP_CLIENT_GONE) {
         json_decref(request.result);
         return status;
@@ -90,12 +128,10 @@ int usp_serve(struct usp_session *session, const void *data, size_t size)
     if (status == -ENOMEM && !request.words[0])
         (void)usp_fail(&request, status, "no memory in the server");
     answer(session, status, &request);
-    if (session->answer.error) {
-        int error = session->answer.error;
-        answer(session, usp_fail(&request, error, "the result cannot be encoded"), &request);
-    }
+    if (session->line.packet.error)
+        answer(session, usp_fail(&request, session->line.packet.error, "the result cannot be encoded"), &request);
     json_decref(request.result);
-    return session->answer.error;
+    return session->line.packet.error;
 }
 
 /* ---- arguments and results ---- */
@@ -139,6 +175,18 @@ int usp_arg_timeout(struct usp_request *request, size_t i, double *secondsp)
         return usp_fail(request, UVCSP_TYPE_ERROR, "argument %zu is no number of seconds", i + 1);
     *secondsp = json_number_value(arg);
     return 0;
+}
+
+json_t *usp_args(struct usp_request *request)
+{
+    if (!request->argv)
+        return request->args;
+    json_decref(request->own);
+    request->own = json_array();
+    for (size_t i = 0; i < request->n; i++)
+        if (json_array_append(request->own, request->argv[i]) < 0)
+            return NULL;
+    return request->own;
 }
 
 int usp_give(struct usp_request *request, json_t *result)
@@ -203,41 +251,56 @@ void usp_session_end(struct usp_session *session, const char *cause)
         usp_queue_take_back(queue, session->item);
     else
         json_decref(session->item);
-    usp_packet_free(&session->answer);
+    usp_line_deinit(&session->line);
     free(session);
+}
+
+/* The four ends that the client has sent. */
+static struct usp_session *meet(struct usp_server *server, UVCSP_IN_END(uvcsp_end) handover)
+{
+    uvcsp_end ends[4];
+    for (int i = 0; i < 4; i++)
+        if (uvcsp_read(handover, &ends[i]))
+            return NULL;
+    UVCSP_RETIRE(handover);
+    UVCSP_IN_END(struct usp_cell) in = UVCSP_AS_IN(struct usp_cell, ends[0]);
+    struct usp_session *session =
+        server->closing ? NULL : usp_session_new(server, ((struct usp_end *)(void *)in)->channel->name);
+    if (!session || usp_line_init(&session->line) != 0) {
+        if (session)
+            usp_session_end(session, NULL);
+        return NULL;
+    }
+    session->line.in = in;
+    session->line.out = UVCSP_AS_OUT(struct usp_cell, ends[1]);
+    session->line.long_in = UVCSP_AS_IN(uvcsp_bytes, ends[2]);
+    session->line.long_out = UVCSP_AS_OUT(uvcsp_bytes, ends[3]);
+    return session;
 }
 
 static void serve_all(struct usp_server *server, UVCSP_IN_END(uvcsp_end) handover)
 {
-    uvcsp_end first, second;
-    if (uvcsp_read(handover, &first) || uvcsp_read(handover, &second))
-        return;
-    UVCSP_RETIRE(handover);
-    UVCSP_IN_END(uvcsp_bytes) in = UVCSP_AS_IN(uvcsp_bytes, first);
-    UVCSP_OUT_END(uvcsp_bytes) out = UVCSP_AS_OUT(uvcsp_bytes, second);
-    struct usp_session *session =
-        server->closing ? NULL : usp_session_new(server, ((struct usp_end *)(void *)in)->channel->name);
+    struct usp_session *session = meet(server, handover);
     if (!session)
         return;
-    session->in = in;
-    session->out = out;
+    struct usp_line *line = &session->line;
     uvcsp_bytes request;
     int rc;
-    while ((rc = uvcsp_read(in, &request)) == UVCSP_OK) {
+    while ((rc = usp_line_receive(line, &request)) == UVCSP_OK) {
         rc = usp_serve(session, request.data, request.size);
-        free(request.data);
-        uvcsp_bytes bytes = {session->answer.data, session->answer.size};
+        usp_line_taken(line, &request);
         if (rc == 0)
-            rc = uvcsp_write(out, &bytes);
+            rc = usp_line_send(line);
         if (rc)
             break;
         usp_session_taken(session);
     }
-    UVCSP_RETIRE(out);
-    while (rc < 0 && uvcsp_read(in, &request) == UVCSP_OK) /* an answer went nowhere: the client's death is not known yet */
-        free(request.data);
-    const char *cause = uvcsp_cause(in);
-    usp_session_end(session, cause ? cause : uvcsp_cause(out));
+    (void)uvcsp_retire(line->out);
+    (void)uvcsp_retire(line->long_out);
+    while (rc < 0 && usp_line_receive(line, &request) == UVCSP_OK) /* an answer went nowhere: the client's death is not known yet */
+        usp_line_taken(line, &request);
+    const char *cause = uvcsp_cause(line->in);
+    usp_session_end(session, cause ? cause : uvcsp_cause(line->out));
 }
 
 UVCSP_PROCESS(manager_session, IN(uvcsp_end, handover), VAL(struct usp_server *, server))
@@ -284,8 +347,8 @@ static void close_all(struct usp_server *server)
     usp_remote_stop(server);
     usp_pools_end(server);
     for (struct usp_session *session = server->sessions; session; session = session->next)
-        if (session->in)
-            (void)uvcsp_retire(session->in);
+        if (session->line.in)
+            (void)uvcsp_retire(session->line.in);
     usp_server_unref(server);
 }
 

@@ -196,4 +196,4 @@ static const struct usp_op ops[] = {
     {"intersection_update", intersection_update, 1, 1}, {"difference_update", difference_update, 1, 1},
     {NULL, NULL, 0, 0}};
 
-const struct usp_object_type usp_type_set = {"set", sizeof(struct usp_object), create, NULL, NULL, ops};
+const struct usp_object_type usp_type_set = {"set", sizeof(struct usp_object), create, NULL, NULL, ops, NULL};

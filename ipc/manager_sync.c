@@ -124,8 +124,8 @@ static void lock_left(struct usp_object *object, struct usp_session *session, bo
 static const struct usp_op lock_ops[] = {
     {"acquire", lock_acquire, 0, 1}, {"release", lock_release, 0, 0}, {"locked", lock_locked, 0, 0}, {NULL, NULL, 0, 0}};
 
-const struct usp_object_type usp_type_lock = {"lock", sizeof(struct lock), lock_create, lock_destroy, lock_left, lock_ops};
-const struct usp_object_type usp_type_rlock = {"rlock", sizeof(struct lock), lock_create, lock_destroy, lock_left, lock_ops};
+const struct usp_object_type usp_type_lock = {"lock", sizeof(struct lock), lock_create, lock_destroy, lock_left, lock_ops, NULL};
+const struct usp_object_type usp_type_rlock = {"rlock", sizeof(struct lock), lock_create, lock_destroy, lock_left, lock_ops, NULL};
 
 /* ---- condition: an rlock at which some wait for a notice ---- */
 
@@ -189,7 +189,7 @@ static const struct usp_op condition_ops[] = {
     {NULL, NULL, 0, 0}};
 
 const struct usp_object_type usp_type_condition = {"condition", sizeof(struct lock), lock_create, lock_destroy,
-                                                   lock_left, condition_ops};
+                                                   lock_left, condition_ops, NULL};
 
 /* ---- semaphores ---- */
 
@@ -344,7 +344,7 @@ static const struct usp_op semaphore_ops[] = {{"acquire", semaphore_acquire, 0, 
                                               {NULL, NULL, 0, 0}};
 
 const struct usp_object_type usp_type_semaphore = {"semaphore", sizeof(struct semaphore), semaphore_create,
-                                                   semaphore_destroy, NULL, semaphore_ops};
+                                                   semaphore_destroy, NULL, semaphore_ops, NULL};
 const struct usp_object_type usp_type_bounded_semaphore = {"bounded_semaphore", sizeof(struct semaphore),
                                                            semaphore_create, semaphore_destroy, semaphore_left,
-                                                           semaphore_ops};
+                                                           semaphore_ops, NULL};

@@ -91,11 +91,11 @@ int usp_session_waker(struct usp_session *session)
 static int park(struct usp_waiter *waiter, double deadline)
 {
     struct usp_session *session = waiter->session;
-    uvcsp_bytes unasked = {NULL, 0};
     char nothing;
     uvcsp_guard guards[] = {
         UVCSP_ON_READ((UVCSP_IN_END(char))session->wake_in, &nothing),
-        session->conn ? UVCSP_ON_CONN(session->conn) : UVCSP_ON_READ((UVCSP_IN_END(uvcsp_bytes))session->in, &unasked),
+        session->conn ? UVCSP_ON_CONN(session->conn)
+                      : UVCSP_ON_READ((UVCSP_IN_END(struct usp_cell))session->line.in, session->line.cell),
         UVCSP_WHEN(deadline >= 0, UVCSP_ON_TIMEOUT(0)),
         {.kind = UVCSP_GUARD_READ, .on = session->stop != NULL, .subject = session->stop, .data = &nothing},
         {.kind = UVCSP_GUARD_ENDED, .on = waiter->event != NULL, .subject = waiter->event},
@@ -107,10 +107,8 @@ static int park(struct usp_waiter *waiter, double deadline)
             return 0;
         if (which == 2)
             return UVCSP_TIMEOUT;
-        if (which != 0) {
-            free(unasked.data);
+        if (which != 0)
             return USP_CLIENT_GONE;
-        }
     }
     return 0;
 }

@@ -86,6 +86,30 @@ TEST(a_connection_in_the_own_program_and_its_end)
     free(house_captured());
 }
 
+PROCESS(finds_nobody, VAL(uvcsp_proxy, value))
+{
+    MUST_BE(uvcsp_mvalue_set(value, json_null()), UVCSP_RETIRED);
+    MUST_BE(uvcsp_mvalue_set(value, json_null()), UVCSP_RETIRED);
+}
+
+TEST(processes_that_come_after_the_end_of_another_programs_manager_are_told_at_once)
+{
+    house_capture(2);
+    uvcsp_manager *m = uvcsp_manager_start(&(uvcsp_manager_options){.address = address, .key = "k"});
+    uvcsp_manager *far = uvcsp_manager_connect(address, "k", 10);
+    uvcsp_proxy value = uvcsp_manager_value(far, json_integer(1));
+    ck_assert_ptr_nonnull(value.manager);
+    ck_assert_int_eq(uvcsp_manager_stop(m), 0);
+    for (int i = 0; i < 50; i++) /* if each waited for a second, the time of the case would not do */
+        ck_assert_int_eq(CO(finds_nobody(value)), 0);
+    ck_assert_int_eq(PAR(finds_nobody(value)), 0);
+    ck_assert_int_eq(uvcsp_mvalue_set(value, json_null()), UVCSP_RETIRED);
+    ck_assert_int_eq(uvcsp_manager_stop(far), 0);
+    char *said = house_captured();
+    ck_assert_str_eq(said, "");
+    free(said);
+}
+
 /* A client that speaks the frames of a connection, and not the manager's language. */
 TEST(a_thousand_random_requests_harm_nobody)
 {
