@@ -110,6 +110,8 @@ static void answer(struct usp_session *session, int status, const struct usp_req
     packet->deeper = USP_DEEPER;
     usp_packet_put(packet, &word, sizeof word);
     json_t *words = status ? json_string(request->words) : NULL;
+    if (status && !words) /* they quote the request */
+        words = json_string("what was asked for cannot be quoted: it is not UTF-8");
     json_t *none = words ? words : json_null();
     usp_encode(packet, !status && request->result ? request->result : none);
     json_decref(none);

@@ -291,9 +291,12 @@ static bool whole(const struct usp_socket *s)
 static int pump(struct usp_socket *s)
 {
     while (!s->broken && !whole(s)) {
-        void *at = s->header + s->have;
-        size_t wanted = HEADER - s->have;
-        if (s->have >= HEADER) {
+        void *at;
+        size_t wanted;
+        if (s->have < HEADER) {
+            at = s->header + s->have;
+            wanted = HEADER - s->have;
+        } else {
             int rc = make_room(s);
             if (rc < 0)
                 return rc;
