@@ -172,26 +172,29 @@ static bool nobody_hangs(void)
 {
     static unsigned long seen[MAX_PROCESSES];
     static double since[MAX_PROCESSES];
+    static bool told[MAX_PROCESSES];
     look_at_clock();
     for (unsigned p = 0; p < MAX_PROCESSES; p++) {
         struct ledger_process *of = &ledger->of[p];
         unsigned long steps = atomic_load(&of->steps);
         if (steps != seen[p] || steps == 0 || atomic_load(&of->ended) ||
             (p < NESTED && has_workers[p]) || !commons_is_alive(atomic_load(&of->pid))) {
+            if (told[p])
+                fprintf(stderr, "process %u went on after %.3f seconds\n", p, witnessed - since[p]);
+            told[p] = false;
             seen[p] = steps;
             since[p] = witnessed;
         }
         double waits = witnessed - since[p];
         if (waits > longest_wait)
             longest_wait = waits;
-        if (waits <= told_at)
+        if (waits <= told_at || (told[p] && waits <= PATIENCE))
             continue;
         fprintf(stderr, "process %u has waited for %.3f seconds\n", p, waits);
         tell_all();
-        if (waits <= PATIENCE) {
-            since[p] = 1e300;
+        told[p] = true;
+        if (waits <= PATIENCE)
             continue;
-        }
         if (getenv("STRESS_STOP"))
             raise(SIGSTOP);
         return false;
