@@ -70,7 +70,7 @@ function verdict(curve, who, limit,    w, n, i, first, last, x, y, times, most) 
             continue
         times = last / first
         x = high_point / low_point
-        most = limit == "linear" ? 1.125 * x : limit
+        most = i > 1 ? "-" : limit == "linear" ? 1.125 * x : limit
         print "V", w[i], times, most, most == "-" ? "-" : times <= most ? "yes" : "no", log(times) / log(x)
     }
 }
@@ -79,7 +79,7 @@ FNR == 1 { file++ }
 file == 1 { print; next }
 file == 2 { title[$1] = $2; here[++n_here] = $1; next }
 file == 3 { plan[++n_plan] = $0; next }
-{
+$5 ~ /^[0-9.]+(e[-+]?[0-9]+)?$/ {
     value[$2, $3, $4, $1] = $5 + 0
     unit[$2] = $6
     if ($1 > rounds)

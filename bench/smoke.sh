@@ -1,6 +1,6 @@
 #!/bin/sh
 # smoke.sh BUILT: does the suite work? Every case of uvcsp runs once, as small as it gets, and prints a number; the
-# JSON is what it is said to be. What the figures are does not matter. Speaks TAP.
+# JSON is what it is said to be; the plots are well-formed. What the figures are does not matter. Speaks TAP.
 here=$(cd "$(dirname "$0")" && pwd)
 built=$1
 dir=$(mktemp -d) || exit 99
@@ -26,8 +26,17 @@ all_cases_have_a_number() {
     [ -s "$dir/wanted" ] && ! comm -23 "$dir/wanted" "$dir/got" | grep .
 }
 
+# Elements are closed in the order in which they were opened, attributes are quoted, no stray `&` or `<`.
+well_formed() {
+    for plot in "$dir"/out/*.svg; do
+        awk -f "$here/well_formed.awk" "$plot" || return 1
+        ! command -v xmllint >/dev/null || xmllint --noout "$plot" || return 1
+    done
+}
+
 try 'every case runs once' "$here/run" -b "$built" -t -o "$dir/out"
 try 'every case has a number' all_cases_have_a_number
 try 'the JSON is as documented' "$built/check_json" "$dir/out/figures.json"
+try 'the plots are well-formed' well_formed
 try 'a case that there is not is told' sh -c "! '$here/run' -b '$built' no-such-case"
 echo "1..$n"

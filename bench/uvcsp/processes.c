@@ -37,6 +37,8 @@ PROCESS(nothing) {}
 PROCESS(spawner, VAL(const char *, name), VAL(long, n))
 {
     long per_look = n > 1000 ? 1 : 1000 / n;
+    for (long i = 0; n <= 1000 && i < per_look; i++) /* of many, the first time is what counts */
+        CO_FOR(k, n, nothing());
     struct bench bench = bench_begin();
     do
         for (long i = 0; i < per_look; i++)

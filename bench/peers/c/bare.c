@@ -101,7 +101,9 @@ static void any(const char *name, long writers)
     usleep(20000);
     struct bench bench = bench_begin();
     double before = sum(counts, readers);
-    usleep((useconds_t)(bench.limit * 1e6));
+    do
+        usleep((useconds_t)(bench.limit * 1e6));
+    while (sum(counts, readers) == before);
     bench_goes_on(&bench, sum(counts, readers) - before);
     bench_tell(name, bench_ns(&bench), "ns");
     for (long i = 0; i < readers + writers; i++)

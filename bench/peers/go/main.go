@@ -182,7 +182,7 @@ func channelsInTurn(name string, n int) {
 
 func crowd(name string, readers, writers int) {
 	c, done := make(chan int), make(chan bool)
-	taken, enough := 0, readers+writers+1000
+	taken, enough, over := 0, readers+writers+1000, false
 	var b *bench
 	for i := 0; i < writers; i++ {
 		go source(c)
@@ -191,13 +191,14 @@ func crowd(name string, readers, writers int) {
 		go func() {
 			for {
 				<-c
-				if taken++; taken < enough {
+				if taken++; taken < enough || over {
 					continue
 				}
 				if b == nil {
 					b = begin()
 				} else if !b.goesOn(taken) {
 					tell(name, b.ns(), "ns")
+					over = true
 					done <- true
 				}
 				taken = 0

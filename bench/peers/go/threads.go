@@ -74,7 +74,9 @@ func watch(name string, counts []count) {
 	time.Sleep(20 * time.Millisecond)
 	b := begin()
 	before := sum()
-	time.Sleep(time.Duration(b.limit * float64(time.Second)))
+	for sum() == before {
+		time.Sleep(time.Duration(b.limit * float64(time.Second)))
+	}
 	b.goesOn(int(sum() - before))
 	tell(name, b.ns(), "ns")
 }
