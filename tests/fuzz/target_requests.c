@@ -44,8 +44,8 @@ static const char *const makings[] = {"[[1, 2.5, \"x\", null]]",
 static void check_answer(const struct usp_session *session)
 {
     int32_t status;
-    const char *at = session->answer.data, *end = at + session->answer.size;
-    MUST(session->answer.size > sizeof status);
+    const char *at = session->line.packet.data, *end = at + session->line.packet.size;
+    MUST(session->line.packet.size > sizeof status);
     memcpy(&status, at, sizeof status);
     at += sizeof status;
     json_t *value = usp_decode(&at, end);
