@@ -19,7 +19,7 @@ function flush() {
     if (curve)
         points = points
     else
-        printf "| %s%s | %s | %s |\n", name, on == "any" ? "" : " (" on ")", figures, goals
+        printf "| %s%s | %s | %s |\n", name, on == "any" || on == "cpu" ? "" : " (" on ")", figures, goals
     name = figures = goals = ""
 }
 /^S/ { flush(); curve = $4 == "curves"; printf "\n### %s\n", $3 }

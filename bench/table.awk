@@ -8,7 +8,7 @@ function short(x) {
     printf "\n%s%s\n", $2, $3 == "" ? "" : " (by " $3 ")"
     printf "  %-26s %-5s%-20s %10s %-3s %21s %9s\n", "case", "", "", "median", "", "quartiles", "times"
 }
-/^C/ { name = $2; on = $4 == "any" ? "" : $4; unit = $5 }
+/^C/ { name = $2; on = $4 == "any" || $4 == "cpu" ? "" : $4; unit = $5 }
 /^F/ {
     printf "  %-26s %-5s%-20s %10s %-3s %10s %10s %9s\n", name, on, $2, short($3), unit, short($4), short($5), short($9)
     name = on = ""
