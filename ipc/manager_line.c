@@ -9,7 +9,7 @@
 int usp_line_init(struct usp_line *line)
 {
     if (!line->cell)
-        line->cell = usp_arena_alloc(sizeof *line->cell, USP_BLOCK_SHARED);
+        line->cell = usp_arena_alloc(sizeof *line->cell, USP_BLOCK_MESSAGE); /* it goes with a worker that is killed */
     if (!line->cell)
         return -ENOMEM;
     line->packet.fixed = line->cell->bytes;
