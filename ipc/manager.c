@@ -119,14 +119,20 @@ int uvcsp_manager_stop(uvcsp_manager *manager)
     if (!usp_manager_of(manager, "uvcsp_manager_stop"))
         return -EINVAL;
     manager->stopped = true;
-    if (!manager->join) {
-        usp_client_drop(manager);
+    usp_client_drop(manager);
+    if (!manager->join)
         return 0;
-    }
     usp_lock(manager->join);
     usp_side_retires(manager->join, USP_WRITER);
     usp_unlock(manager->join);
-    return manager->starter == getpid() ? uvcsp_join(manager->handle, -1) : 0;
+    if (manager->starter != getpid() || !manager->handle)
+        return 0;
+    int rc = uvcsp_join(manager->handle, -1);
+    if (rc != 0 || !manager->handle) /* another process was faster */
+        return rc;
+    uvcsp_handle_free(manager->handle);
+    manager->handle = NULL;
+    return 0;
 }
 
 int uvcsp_manager_pid(uvcsp_manager *manager)

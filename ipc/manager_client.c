@@ -131,6 +131,7 @@ static int introduce(uvcsp_manager *manager, const struct ends *ends)
         if (rc)
             release(end.end_);
     }
+    release((struct usp_end *)(void *)in); /* what has been moved stays behind, retired */
     release((struct usp_end *)(void *)out);
     release((struct usp_end *)(void *)join);
     return rc;
@@ -146,8 +147,11 @@ static int join(struct usp_client *client)
                        i < 2 ? sizeof(struct usp_cell) : sizeof(uvcsp_bytes), i < 2 ? UVCSP_TYPE_PLAIN : UVCSP_TYPE_BYTES);
     if (rc == 0)
         rc = introduce(client->manager, ends);
-    for (int i = 0; i < ENDS && rc; i++)
-        release(ends[i].near);
+    for (int i = 0; i < ENDS; i++) {
+        release(ends[i].far);
+        if (rc)
+            release(ends[i].near);
+    }
     if (rc)
         return rc;
     client->line.out = ends[0].near;
@@ -167,15 +171,25 @@ static int gone(const uvcsp_manager *manager, int status, const char *cause)
     return usp_call_failed(UVCSP_POISONED, "the manager is gone: %s", cause ? cause : "its connection is poisoned");
 }
 
+/* One of this process's whose manager has ended. */
+static struct usp_client *idle_client(const struct usp_process *process)
+{
+    struct usp_client *client = find(NULL, process);
+    return client && usp_line_init(&client->line) == 0 ? client : NULL;
+}
+
 /* A record without a connection. It can be found from now on, and goes with its process, whenever that is ended. */
 static struct usp_client *new_client(uvcsp_manager *manager)
 {
     struct usp_process *process = usp_process_current();
-    struct usp_client *client = calloc(1, sizeof *client);
+    struct usp_client *client = idle_client(process);
+    if (client) {
+        client->manager = manager;
+        return client;
+    }
+    client = calloc(1, sizeof *client);
     if (!client)
         return NULL;
-    if (table_of != usp_worker_index())
-        drop_inherited();
     *client = (struct usp_client){
         .process = process, .serial = process->serial, .task = process->task, .manager = manager};
     if ((manager->join && usp_line_init(&client->line) != 0) || usp_defer_always(forget, client) != 0) {
@@ -213,14 +227,28 @@ int usp_client_adopt(uvcsp_manager *manager, uvcsp_conn *conn)
     return 0;
 }
 
-/* Whoever calls again is told that it was stopped. */
+static void disconnect(struct usp_client *client)
+{
+    struct usp_line *line = &client->line;
+    void **ends[] = {&line->in, &line->out, &line->long_in, &line->long_out};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        release(*ends[i]);
+        *ends[i] = NULL;
+    }
+    if (client->conn)
+        (void)uvcsp_conn_close(client->conn);
+    client->conn = NULL;
+}
+
+/* Whoever calls again is told that it was stopped. Ends are their process's to release: those of others stay until it calls, or ends. */
 void usp_client_drop(uvcsp_manager *manager)
 {
+    const struct usp_process *process = usp_process_current();
     for (size_t i = 0; i < BUCKETS && table_of == usp_worker_index(); i++)
         for (struct usp_client *client = table[i]; client; client = client->next)
-            if (client->manager == manager && client->conn) {
-                (void)uvcsp_conn_close(client->conn);
-                client->conn = NULL;
+            if (client->manager == manager && (client->conn || client->process == process)) {
+                disconnect(client);
+                client->manager = NULL;
             }
 }
 
@@ -261,10 +289,14 @@ int usp_client_call(struct usp_client *client, uvcsp_bytes *answerp)
     if (client->conn)
         return call_over_socket(client, answerp);
     rc = usp_line_send(line);
-    if (rc)
-        return gone(client->manager, rc, uvcsp_cause(line->out));
-    rc = usp_line_receive(line, answerp);
-    return rc ? gone(client->manager, rc, uvcsp_cause(line->in)) : 0;
+    const void *broken = rc ? line->out : line->in;
+    if (rc == 0)
+        rc = usp_line_receive(line, answerp);
+    if (rc == 0)
+        return 0;
+    rc = gone(client->manager, rc, uvcsp_cause((void *)(uintptr_t)broken));
+    disconnect(client);
+    return rc;
 }
 
 void usp_client_taken(struct usp_client *client, uvcsp_bytes *answer)

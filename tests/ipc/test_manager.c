@@ -1,4 +1,4 @@
-/* Managers: the objects and their operations, errors, proxies, the end of a manager. */
+/* Managers: the objects and their operations, errors, proxies. */
 #include <uvcsp/ipc.h>
 
 #include "tests/contract/contract.h"
@@ -416,23 +416,6 @@ TEST(what_cannot_be_encoded_is_told_to_its_caller)
     json_decref(back);
 }
 
-TEST(no_manager_no_proxy_and_no_object_are_told)
-{
-    uvcsp_proxy none = {NULL, 0}, wild = {(uvcsp_manager *)(void *)&none, 1}, list = uvcsp_manager_list(m, NULL);
-    house_capture(2);
-    ck_assert_int_eq(uvcsp_mlist_append(none, json_integer(1)), -EINVAL);
-    ck_assert_int_eq(uvcsp_mlist_append(wild, json_integer(1)), -EINVAL);
-    ck_assert_int_eq(uvcsp_call(list, NULL, NULL, NULL), -EINVAL);
-    ck_assert_ptr_null(uvcsp_manager_list(NULL, NULL).manager);
-    free(house_captured());
-    ck_assert_int_eq(uvcsp_call(list, "len", json_integer(1), NULL), -EINVAL);
-    ck_assert_int_eq(uvcsp_mlist_append((uvcsp_proxy){m, 12345}, json_integer(1)), UVCSP_NO_SUCH_OBJECT);
-    ck_assert_int_eq(uvcsp_proxy_free(list), 0);
-    ck_assert_int_eq(uvcsp_proxy_free(list), UVCSP_NO_SUCH_OBJECT);
-    ck_assert_int_eq(uvcsp_mlist_len(list), UVCSP_NO_SUCH_OBJECT);
-    ck_assert_int_eq(uvcsp_manager_create(m, "balloon", NULL, &list), UVCSP_NO_SUCH_OPERATION);
-}
-
 TEST(large_values_and_many_objects_go_through)
 {
     size_t n = house_valgrind() ? 1 << 16 : 4 << 20;
@@ -502,86 +485,6 @@ TEST(a_program_adds_types_and_update_functions)
     ck_assert_int_eq(uvcsp_manager_create(m, "counter", NULL, &(uvcsp_proxy){0}), TYPE);
     static const struct row squares[] = {{"update", "[null,\"square\"]", 0, "25", "25"}};
     RUN_ROWS(made("value", "[5]"), squares);
-}
-
-/* ---- the end ---- */
-
-TEST(a_manager_that_was_stopped_is_told_at_once)
-{
-    uvcsp_proxy list = uvcsp_manager_list(m, NULL);
-    ck_assert_int_eq(uvcsp_manager_stop(m), 0);
-    ck_assert_int_eq(uvcsp_mlist_append(list, json_integer(1)), UVCSP_RETIRED);
-    ck_assert_contains(uvcsp_call_error(), "ended");
-    ck_assert_int_eq(uvcsp_manager_stop(m), 0);
-    ck_assert_int_eq(uvcsp_mlist_len(list), -UVCSP_RETIRED);
-    ck_assert_ptr_null(uvcsp_manager_list(m, NULL).manager);
-}
-
-PROCESS(finds_it_gone, VAL(uvcsp_proxy, list), VAL(int, expected))
-{
-    MUST_BE(uvcsp_mlist_append(list, json_integer(1)), expected);
-}
-
-TEST(processes_that_come_after_the_end_are_told, .times = PLACEMENTS)
-{
-    uvcsp_proxy list = uvcsp_manager_list(m, NULL);
-    uvcsp_manager_stop(m);
-    ck_assert_int_eq(RUN(_i, finds_it_gone(list, UVCSP_RETIRED)), 0);
-}
-
-TEST(a_manager_that_was_killed_is_told_with_the_cause)
-{
-    if (house_light())
-        return;
-    uvcsp_proxy list = uvcsp_manager_list(m, NULL);
-    house_capture(2);
-    kill(uvcsp_manager_pid(m), SIGKILL);
-    int rc;
-    while ((rc = uvcsp_mlist_append(list, json_integer(1))) == 0)
-        ;
-    ck_assert_int_eq(rc, UVCSP_POISONED);
-    ck_assert_contains(uvcsp_call_error(), "signal 9");
-    ck_assert_int_eq(PAR(finds_it_gone(list, UVCSP_POISONED)), 0);
-    free(house_captured());
-}
-
-PROCESS(starts_one, OUT(uvcsp_proxy, out))
-{
-    uvcsp_manager *own = uvcsp_manager_start(NULL);
-    MUST(own);
-    uvcsp_proxy list = uvcsp_manager_list(own, NULL);
-    MUST_BE(uvcsp_mlist_append(list, json_integer(1)), 0);
-    WRITE(out, list);
-}
-
-TEST(a_manager_ends_with_the_process_that_started_it)
-{
-    CHAN(uvcsp_proxy) c = CHANNEL(uvcsp_proxy);
-    IN_END(uvcsp_proxy) in = IN_OF(c);
-    uvcsp_handle *h = SPAWN(starts_one(c));
-    uvcsp_proxy list = READ(in);
-    ck_assert_int_eq(uvcsp_join(h, -1), 0);
-    int rc;
-    while ((rc = uvcsp_mlist_append(list, json_integer(1))) == 0)
-        uvcsp_yield();
-    ck_assert_int_eq(rc, UVCSP_RETIRED);
-}
-
-TEST(managers_do_not_mix)
-{
-    uvcsp_manager *other = uvcsp_manager_start(NULL);
-    uvcsp_proxy a = uvcsp_manager_value(m, json_integer(1)), b = uvcsp_manager_value(other, json_integer(2)), c;
-    ck_assert_uint_eq(a.id, b.id);
-    json_t *v = NULL, *p = uvcsp_proxy_json(a);
-    ck_assert_int_eq(uvcsp_mvalue_get(b, &v), 0);
-    ck_assert_int_eq(json_integer_value(v), 2);
-    ck_assert_int_eq(uvcsp_proxy_of(other, p, &c), -EINVAL);
-    ck_assert_int_eq(uvcsp_proxy_of(m, p, &c), 0);
-    json_decref(v);
-    json_decref(p);
-    ck_assert_int_eq(uvcsp_manager_stop(other), 0);
-    ck_assert_int_eq(uvcsp_mvalue_set(b, json_null()), UVCSP_RETIRED);
-    ck_assert_int_eq(uvcsp_mvalue_set(a, json_null()), 0);
 }
 
 SUITE("manager", .before = start, .after = stop)

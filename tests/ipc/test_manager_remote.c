@@ -1,7 +1,10 @@
 /* A manager that other programs use. */
+#include <arpa/inet.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <uvcsp/ipc.h>
 
+#include "ipc/address.h"
 #include "tests/contract/contract.h"
 
 static char address[64];
@@ -139,6 +142,72 @@ TEST(a_thousand_random_requests_harm_nobody)
     }
     ck_assert_int_eq(uvcsp_conn_close(conn), 0);
     ck_assert_int_eq(uvcsp_mlist_append(list, json_integer(1)), 0);
+    ck_assert_int_eq(uvcsp_manager_stop(m), 0);
+    free(house_captured());
+}
+
+/* Strangers at its door, who do not speak the frames of a connection either. */
+TEST(a_thousand_connections_of_random_bytes_harm_nobody, .seconds = 60)
+{
+    house_capture(2);
+    uvcsp_manager *m = uvcsp_manager_start(&(uvcsp_manager_options){.address = address, .key = "k"});
+    uvcsp_proxy list = uvcsp_manager_list(m, NULL);
+    struct sockaddr_un path;
+    ck_assert_int_eq(usp_address_path(address, &path), 0);
+    int n = house_valgrind() ? 50 : 1000;
+    srand(11);
+    for (int i = 0; i < n; i++) {
+        unsigned char bytes[200];
+        for (size_t k = 0; k < sizeof bytes; k++)
+            bytes[k] = (unsigned char)rand();
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        ck_assert_int_eq(connect(fd, (struct sockaddr *)&path, sizeof path), 0);
+        (void)!send(fd, bytes, (size_t)rand() % sizeof bytes, MSG_NOSIGNAL);
+        ck_assert_int_eq(uvcsp_mlist_append(list, json_integer(i)), 0);
+        close(fd);
+    }
+    uvcsp_manager *far = uvcsp_manager_connect(address, "k", 10);
+    ck_assert_ptr_nonnull(far);
+    ck_assert_int_eq(uvcsp_mlist_len((uvcsp_proxy){far, list.id}), n);
+    ck_assert_int_eq(uvcsp_manager_stop(far), 0);
+    ck_assert_int_eq(uvcsp_manager_stop(m), 0);
+    free(house_captured());
+}
+
+TEST(frames_with_a_false_length_end_their_connection_alone)
+{
+    static const struct {
+        const char *magic;
+        uint32_t length;
+        size_t size;
+        bool answered;
+    } table[] = {{"uCSP", 0, 0, true},           {"uCSP", 6, 6, true},           {"uCSP", 7, 6, false},
+                 {"uCSP", UINT32_MAX, 6, false}, {"uCSP", 200 << 20, 6, false}, {"uCSp", 6, 6, false}};
+    house_capture(2);
+    uvcsp_manager *m = uvcsp_manager_start(&(uvcsp_manager_options){.address = address, .key = "k"});
+    uvcsp_proxy list = uvcsp_manager_list(m, NULL);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        uvcsp_conn *conn = uvcsp_connect(address, "k", 10);
+        ck_assert_ptr_nonnull(conn);
+        char frame[14] = {0};
+        uint32_t length = htonl(table[i].length);
+        memcpy(frame, table[i].magic, 4);
+        memcpy(frame + 4, &length, 4);
+        int fd = uvcsp_conn_fileno(conn);
+        ck_assert_int_eq(send(fd, frame, 8 + table[i].size, MSG_NOSIGNAL), 8 + (ssize_t)table[i].size);
+        ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+        void *answer = NULL;
+        size_t size = 0;
+        int rc = uvcsp_conn_recv_bytes(conn, &answer, &size);
+        ck_assert_msg((rc == 0) == table[i].answered, "row %zu: %s", i, uvcsp_status_name(rc));
+        int status = 0;
+        if (rc == 0)
+            memcpy(&status, answer, sizeof status);
+        ck_assert_int_eq(status, rc == 0 ? -EINVAL : 0);
+        free(answer);
+        ck_assert_int_eq(uvcsp_conn_close(conn), 0);
+        ck_assert_int_eq(uvcsp_mlist_append(list, json_integer(1)), 0);
+    }
     ck_assert_int_eq(uvcsp_manager_stop(m), 0);
     free(house_captured());
 }
