@@ -304,6 +304,11 @@ struct usp_cut {
 int usp_arg_index(struct usp_request *request, size_t i, size_t length, size_t *indexp);
 /* The slice in the first three arguments. */
 int usp_arg_cut(struct usp_request *request, size_t length, struct usp_cut *cut);
+/* The same, of `array`, and an array of what is to be there as the fourth. */
+int usp_arg_new_slice(struct usp_request *request, const json_t *array, struct usp_cut *cut);
+/* "update": where, the new element, and the result. See manager_own.c. */
+int usp_update_element(struct usp_object *object, struct usp_request *request, size_t *atp, json_t **freshp,
+                       json_t **resultp);
 json_t *usp_cut_out(const json_t *array, const struct usp_cut *cut);
 bool usp_equal(const json_t *a, const json_t *b);
 /* "get", "slice", "len", "index", "count", "contains" of `value` as an array. */

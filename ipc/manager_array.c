@@ -67,9 +67,7 @@ static int set(struct usp_object *object, struct usp_request *request)
 static int set_slice(struct usp_object *object, struct usp_request *request)
 {
     struct usp_cut cut;
-    int rc = usp_arg_cut(request, json_array_size(object->value), &cut);
-    if (rc == 0)
-        rc = usp_arg_array(request, 3);
+    int rc = usp_arg_new_slice(request, object->value, &cut);
     if (rc)
         return rc;
     json_t *fresh = elements((struct array *)object, request, usp_arg(request, 3), &rc);
@@ -84,13 +82,8 @@ static int set_slice(struct usp_object *object, struct usp_request *request)
 static int update(struct usp_object *object, struct usp_request *request)
 {
     size_t at;
-    const char *how;
     json_t *fresh, *result;
-    int rc = usp_arg_index(request, 0, json_array_size(object->value), &at);
-    if (rc == 0)
-        rc = usp_arg_string(request, 1, &how);
-    if (rc == 0)
-        rc = usp_op_update(request, json_array_get(object->value, at), how, usp_arg(request, 2), &fresh, &result);
+    int rc = usp_update_element(object, request, &at, &fresh, &result);
     if (rc)
         return rc;
     json_t *one = element((struct array *)object, request, fresh, &rc);

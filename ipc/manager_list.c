@@ -113,6 +113,12 @@ int usp_arg_cut(struct usp_request *request, size_t length, struct usp_cut *cut)
     return 0;
 }
 
+int usp_arg_new_slice(struct usp_request *request, const json_t *array, struct usp_cut *cut)
+{
+    int rc = usp_arg_cut(request, json_array_size(array), cut);
+    return rc ? rc : usp_arg_array(request, 3);
+}
+
 static size_t cut_at(const struct usp_cut *cut, size_t i)
 {
     return (size_t)(cut->from + (json_int_t)i * cut->step);
@@ -355,9 +361,7 @@ static int del_slice(struct usp_object *object, struct usp_request *request)
 static int set_slice(struct usp_object *object, struct usp_request *request)
 {
     struct usp_cut cut;
-    int rc = usp_arg_cut(request, json_array_size(object->value), &cut);
-    if (rc == 0)
-        rc = usp_arg_array(request, 3);
+    int rc = usp_arg_new_slice(request, object->value, &cut);
     if (rc)
         return rc;
     json_t *values = usp_arg(request, 3);
@@ -420,17 +424,21 @@ static int concat(struct usp_object *object, struct usp_request *request)
     return rc ? rc : usp_give(request, fresh);
 }
 
-/* update(key, how, arg, otherwise): see manager_own.c */
+int usp_update_element(struct usp_object *object, struct usp_request *request, size_t *atp, json_t **freshp,
+                       json_t **resultp)
+{
+    const char *how;
+    int rc = usp_arg_index(request, 0, json_array_size(object->value), atp);
+    if (rc == 0)
+        rc = usp_arg_string(request, 1, &how);
+    return rc ? rc : usp_op_update(request, json_array_get(object->value, *atp), how, usp_arg(request, 2), freshp, resultp);
+}
+
 static int update(struct usp_object *object, struct usp_request *request)
 {
     size_t at;
-    const char *how;
     json_t *fresh, *result;
-    int rc = usp_arg_index(request, 0, json_array_size(object->value), &at);
-    if (rc == 0)
-        rc = usp_arg_string(request, 1, &how);
-    if (rc == 0)
-        rc = usp_op_update(request, json_array_get(object->value, at), how, usp_arg(request, 2), &fresh, &result);
+    int rc = usp_update_element(object, request, &at, &fresh, &result);
     if (rc)
         return rc;
     (void)usp_give(request, result);
