@@ -32,6 +32,7 @@ room tests/ipc "(runtime|channels|process|ipc|tests|tests/contract|tests/ipc)/$h
 room tests/crash "(runtime|tests|tests/contract|tests/crash)/$h"
 room tests/inject "(runtime|channels|process|tests|tests/contract)/$h"
 room tests/fuzz "runtime/(arena|link|report)\.[ch]|channels/message\.h|ipc/(connect|listener|socket)\.c|ipc/(auth|manager)\.h|tests/fuzz/$h"
+room tests/limits "tests/contract/contract\.h"
 room tests/security "runtime/(link|worker)\.h|tests/contract/contract\.h"
 room tests/stress "runtime/arena\.h|tests/fixture\.h|tests/stress/$h"
 echo "1..$n"
