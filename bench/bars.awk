@@ -7,7 +7,7 @@ function x_of(v,    x) {
 # One case at height y: returns the height below it.
 function draw_case(c, y,    f, x, y0, g, height, label, mark, goal_y) {
     y0 = y
-    out = out text(24, y + 11, "case ink", its_title[c] (its_on[c] == "any" ? "" : its_on[c] == "one" && panel !~ /one processor/ ? " (one processor)" : ""))
+    out = out text(24, y + 11, "case ink", its_title[c] (its_on[c] ~ /one|all/ && panel !~ /one processor/ ? " (one processor)" : ""))
     for (f = 1; f <= n_figures[c]; f++) {
         x = x_of(value[c, f])
         out = out text(LEFT - 8, y + 10, "end quiet", label_of(who[c, f]))

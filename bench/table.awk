@@ -23,6 +23,6 @@ function short(x) {
         $5 == "-" ? "" : sprintf(", limit %s: %s", short($4), $5 == "yes" ? "kept" : "NOT KEPT")
 }
 END {
-    printf "\ntimes: as often as the first of the case, median of the rounds' ratios. one: pinned to one processor; load: every\n"
-    printf "processor busy with other work.\n%d of %d goals reached\n", n_reached, n_goals
+    printf "\ntimes: as often as the first of the case, median of the rounds' ratios. one, all: pinned to one processor\n"
+    printf "(all: their processor time); load: every processor busy with other work.\n%d of %d goals reached\n", n_reached, n_goals
 }

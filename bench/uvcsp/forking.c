@@ -1,13 +1,12 @@
 /* What a worker costs: a PAR of `number` processes that do nothing; of one, with much memory
    resident, or with many light processes parked. The peer is ../peers/c/fork. */
-#include <sys/mman.h>
-
 #include "bench.h"
 
 PROCESS(nothing) {}
 
 static void par_of(const char *name, long number)
 {
+    bench_join();
     struct bench bench = bench_begin();
     do
         bench_must(PAR_FOR(i, number, nothing()));

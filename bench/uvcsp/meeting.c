@@ -1,7 +1,5 @@
 /* Many workers at one channel, and choices between workers. Each process is a worker of its own;
    the figure is nanoseconds for a message, all messages counted. */
-#include <sys/mman.h>
-
 #include "bench.h"
 
 /* How many messages each reader has got, in memory that they share; a cache line each. */

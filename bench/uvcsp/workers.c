@@ -6,13 +6,14 @@
    The size of a message is known at run time only, so the channels are made, and the messages sent,
    by the plain functions under the macros. */
 #include <sched.h>
-#include <sys/mman.h>
 
 #include "bench.h"
 
-/* Large reads to the start of a malloc block are slow on some machines. So: of a page. Touched. */
+/* Of a process that takes part. Large reads to the start of a malloc block are slow on some
+   machines. So: of a page. Touched. */
 static char *message(size_t size)
 {
+    bench_join();
     void *at =
         mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (at == MAP_FAILED)
@@ -107,13 +108,14 @@ PROCESS(source, OUT(char, out), VAL(long, size))
 PROCESS(sink, IN(char, in), VAL(long, size), VAL(const char *, name))
 {
     char *bytes = message((size_t)size);
-    for (int i = 0; i < 10; i++)
+    int per_look = size < 10000 ? 100 : 10;
+    for (int i = 0; i < per_look; i++)
         uvcsp_take(in, bytes, UVCSP_HERE);
     struct bench bench = bench_begin();
     do
-        for (int i = 0; i < 10; i++)
+        for (int i = 0; i < per_look; i++)
             uvcsp_take(in, bytes, UVCSP_HERE);
-    while (bench_goes_on(&bench, 10));
+    while (bench_goes_on(&bench, per_look));
     bench_tell(name, bench_ns(&bench) / 1e3, "us");
 }
 

@@ -35,6 +35,7 @@ static void one(const char *name, long number)
 
 int main(int argc, char **argv)
 {
+    bench_join();
     static const struct bench_kind kinds[] = {
         {"par-", forks}, {"par-resident-", resident}, {"ipc-start-join", one}, {0}};
     for (int i = 1; i < argc; i++)

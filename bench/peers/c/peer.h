@@ -5,10 +5,8 @@
 #define BENCH_PEER_H
 
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "../../common.h"
 
@@ -50,6 +48,7 @@ static inline void peer_partner(struct way *way, size_t size, bool answers)
     char *bytes = peer_memory(size, MAP_PRIVATE);
     signal(SIGPIPE, SIG_IGN);
     way_open(way, true);
+    bench_join();
     if (answers)
         while (way_take(way, bytes) && way_give(way, bytes))
             ;
@@ -68,14 +67,16 @@ static inline void peer_measure(const char *name, long number, bool both, int ro
         peer_partner(way, size, both);
     char *bytes = peer_memory(size, MAP_PRIVATE);
     way_open(way, false);
+    bench_join();
+    int per_look = both || size >= 10000 ? 10 : 100;
     struct bench bench = {0};
     for (int warm = 1; warm >= 0; warm--) {
         bench = bench_begin();
         do
-            for (int i = 0; i < 10; i++)
+            for (int i = 0; i < per_look; i++)
                 if ((both && !way_give(way, bytes)) || !way_take(way, bytes))
                     exit(1);
-        while (bench_goes_on(&bench, 10) && !warm);
+        while (bench_goes_on(&bench, per_look) && !warm);
     }
     bench_tell(name, bench_ns(&bench) / 1e3, "us");
     kill(pid, SIGKILL);

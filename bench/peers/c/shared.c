@@ -106,6 +106,7 @@ bool way_take(struct way *way, char *bytes)
 static void copy_twice(const char *name, long number)
 {
     size_t size = (size_t)number;
+    bench_join();
     char *from = peer_memory(size, MAP_PRIVATE), *between = peer_memory(size, MAP_SHARED),
          *to = peer_memory(size, MAP_PRIVATE);
     struct bench bench = {0};

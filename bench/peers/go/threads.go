@@ -47,10 +47,10 @@ func stream(name string, n, capacity int) {
 	}()
 	b := begin()
 	for {
-		for i := 0; i < 10; i++ {
+		for i := 0; i < 100; i++ {
 			<-c
 		}
-		if !b.goesOn(10) {
+		if !b.goesOn(100) {
 			break
 		}
 	}
