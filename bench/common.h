@@ -43,15 +43,20 @@ __attribute__((constructor)) static inline void bench_party_new(void)
     bench_party = at == MAP_FAILED ? NULL : at;
 }
 
-/* The calling process is one of those whose processor time counts. */
-static inline void bench_join(void)
+/* A process, the calling one, is among those whose processor time counts. */
+static inline void bench_join_pid(pid_t pid)
 {
     clockid_t clock;
-    if (!bench_party || clock_getcpuclockid(getpid(), &clock) != 0)
+    if (!bench_party || clock_getcpuclockid(pid, &clock) != 0)
         return;
     int i = __atomic_fetch_add(&bench_party->n, 1, __ATOMIC_RELAXED);
     if (i < 62)
         bench_party->clocks[i] = clock;
+}
+
+static inline void bench_join(void)
+{
+    bench_join_pid(getpid());
 }
 
 static inline double bench_read(clockid_t clock)

@@ -69,7 +69,7 @@ kind == "cases" {
             continue
         seen[name, on[i]]
         head()
-        print "C", name, trim($2), on[i], who, i == 1 && !tiny ? trim($5) : ""
+        print "C", name, trim($2), on[i], who, tiny ? "" : trim($5)
     }
 }
 kind == "curves" {

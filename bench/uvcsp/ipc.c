@@ -9,6 +9,7 @@
 
 PROCESS(echoes, VAL(uvcsp_conn *, conn))
 {
+    bench_join();
     json_t *value;
     while (uvcsp_conn_recv(conn, &value) == UVCSP_OK)
         if (uvcsp_conn_send_new(conn, value) != UVCSP_OK)
@@ -26,6 +27,7 @@ static void ask(uvcsp_conn *conn)
 
 PROCESS(asks, VAL(uvcsp_conn *, conn), VAL(const char *, name))
 {
+    bench_join();
     for (int i = 0; i < 10; i++)
         ask(conn);
     struct bench bench = bench_begin();
@@ -51,12 +53,14 @@ enum { HOLDS_SMALL = 1000, HOLDS_LARGE = 8 };
 
 PROCESS(puts_values, VAL(uvcsp_queue *, q))
 {
+    bench_join();
     for (long i = 0; uvcsp_queue_put_new(q, json_integer(i % 1000), -1) == UVCSP_OK; i++)
         ;
 }
 
 PROCESS(gets_values, VAL(uvcsp_queue *, q), VAL(const char *, name))
 {
+    bench_join();
     json_t *value;
     for (int i = 0; i < 100; i++)
         if (uvcsp_queue_get(q, &value, -1) == UVCSP_OK)
@@ -83,12 +87,14 @@ static void queue_values(const char *name, long number)
 
 PROCESS(puts_ints, VAL(QUEUE(int), q))
 {
+    bench_join();
     for (int i = 0;; i++)
         QPUT(q, i);
 }
 
 PROCESS(gets_ints, VAL(QUEUE(int), q), VAL(const char *, name))
 {
+    bench_join();
     for (int i = 0; i < 100; i++)
         (void)QGET(q);
     struct bench bench = bench_begin();
@@ -110,6 +116,7 @@ static void queue_ints(const char *name, long number)
 
 PROCESS(puts_bytes, VAL(QUEUE(uvcsp_bytes), q), VAL(long, size))
 {
+    bench_join();
     char *data = bench_get((size_t)size, 1);
     memset(data, 1, (size_t)size);
     DEFER(free, data);
@@ -119,6 +126,7 @@ PROCESS(puts_bytes, VAL(QUEUE(uvcsp_bytes), q), VAL(long, size))
 
 PROCESS(gets_bytes, VAL(QUEUE(uvcsp_bytes), q), VAL(const char *, name))
 {
+    bench_join();
     for (int i = 0; i < 10; i++)
         free(QGET(q).data);
     struct bench bench = bench_begin();
@@ -141,6 +149,7 @@ static void queue_bytes(const char *name, long number)
 
 PROCESS(increments, VAL(long *, value), VAL(double *, took), VAL(double *, done))
 {
+    bench_join();
     struct bench bench = bench_begin();
     do
         for (int i = 0; i < 1000; i++)
@@ -185,6 +194,9 @@ static void pool_map(const char *name, long number)
     uvcsp_pool *pool = POOL(2);
     int first[2] = {0};
     bench_must(uvcsp_pool_map(pool, trivial, numbers, 2, first, 1)); /* they have started */
+    bench_join();
+    for (int i = 0; i < 2; i++)
+        bench_join_pid(uvcsp_pool_pid(pool, i));
     double start = bench_now();
     bench_must(uvcsp_pool_map(pool, trivial, numbers, (size_t)number, results, 1));
     double taken = bench_now() - start;
@@ -203,6 +215,7 @@ PROCESS(nothing) {}
 static void start_join(const char *name, long number)
 {
     (void)number;
+    bench_join();
     struct bench bench = bench_begin();
     do {
         uvcsp_handle *handle = SPAWN(nothing());

@@ -42,6 +42,7 @@ static int get(uvcsp_proxy proxy, long i)
 PROCESS(client, VAL(uvcsp_proxy, proxy), VAL(operation *, op), VAL(double *, took),
         VAL(double *, done))
 {
+    bench_join();
     for (long i = 0; i < 100; i++)
         bench_must(op(proxy, i));
     struct bench bench = bench_begin();
@@ -57,6 +58,7 @@ static void measure(const char *name, long clients, uvcsp_manager *manager, uvcs
                     operation *op)
 {
     double *took = SHARED_RAW_ARRAY(double, clients), *done = SHARED_RAW_ARRAY(double, clients);
+    bench_join_pid(uvcsp_manager_pid(manager));
     bench_must(PAR_FOR(i, clients, client(proxy, op, &took[i], &done[i])));
     double n = 0, longest = 0;
     for (long i = 0; i < clients; i++) {
