@@ -9,7 +9,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 #include <uv.h>
@@ -65,6 +67,21 @@
     CALL(int, uv_write, uv_write,                                                                  \
          (uv_write_t * w, uv_stream_t * s, const uv_buf_t *b, unsigned n, uv_write_cb cb),         \
          (w, s, b, n, cb), -errno)                                                                 \
+    CALL(int, listen, listen, (int fd, int n), (fd, n), -1)                                        \
+    CALL(int, accept4, accept4, (int fd, struct sockaddr *a, socklen_t *n, int flags),             \
+         (fd, a, n, flags), -1)                                                                    \
+    CALL(ssize_t, recv, recv, (int fd, void *p, size_t n, int flags), (fd, p, n, flags), -1)       \
+    CALL(ssize_t, send, send, (int fd, const void *p, size_t n, int flags), (fd, p, n, flags), -1) \
+    CALL(ssize_t, sendmsg, sendmsg, (int fd, const struct msghdr *m, int flags), (fd, m, flags),   \
+         -1)                                                                                       \
+    CALL(ssize_t, getrandom, getrandom, (void *p, size_t n, unsigned flags), (p, n, flags), -1)    \
+    CALL(ssize_t, read, read, (int fd, void *p, size_t n), (fd, p, n), -1)                         \
+    CALL(int, epoll_wait, epoll_wait, (int e, struct epoll_event *at, int n, int ms),              \
+         (e, at, n, ms), -1)                                                                       \
+    CALL(FILE *, fopen, WIDE(fopen), (const char *path, const char *mode), (path, mode), NULL)     \
+    CALL(int, fchmod, fchmod, (int fd, mode_t mode), (fd, mode), -1)                               \
+    CALL(int, uv_try_write, uv_try_write, (uv_stream_t * s, const uv_buf_t *b, unsigned n),        \
+         (s, b, n), -errno)                                                                        \
     CALL(int, uv_signal_start, uv_signal_start, (uv_signal_t * s, uv_signal_cb cb, int signum),    \
          (s, cb, signum), -errno)                                                                  \
     CALL(int, uv_queue_work, uv_queue_work,                                                        \
