@@ -1,4 +1,4 @@
-# Makes the tables of ../docs/performance.md from what figures.awk has written: a line for each case; of each
+# Makes the part `Figures` of ../docs/performance.md from what figures.awk has written: a line for each case; of each
 # participant the median and, in per cent of it, half of the distance between the quartiles.
 function short(x) {
     return x == "" ? "-" : sprintf(x >= 100 ? "%.0f" : x >= 10 ? "%.1f" : x >= 1 ? "%.2f" : "%.3f", x)
@@ -13,32 +13,54 @@ function human(x, unit) {
     }
     return short(x) " " unit
 }
-function flush() {
-    if (name == "")
-        return
-    if (curve)
-        points = points
-    else
-        printf "| %s%s | %s | %s |\n", name, on == "any" || on == "cpu" ? "" : " (" on ")", figures, goals
+function place(on) {
+    return on == "one" || on == "all" ? ", one processor" : on == "load" ? ", loaded" : ""
+}
+function finish() {
+    if (name != "" && !curve)
+        out = out sprintf("| `%s`%s | %s | %s |\n", name, place(on), figures, goals)
     name = figures = goals = ""
 }
-/^S/ { flush(); curve = $4 == "curves"; printf "\n### %s\n", $3 }
-/^P/ {
-    flush()
-    if (curve)
-        printf "\n**%s**, by the number of %s\n\n| | growth | limit |\n| --- | --- | --- |\n", $2, $3
-    else
-        printf "\n**%s**\n\n| case | median (half the distance of the quartiles) | goal |\n| --- | --- | --- |\n", $2
+/^M/ { word[$2] = $3 }
+/^S/ {
+    finish()
+    curve = $4 == "curves"
+    out = out sprintf("\n### %s\n\n![%s](performance/%s.svg)\n", $3, $3, $2)
 }
-/^C/ { flush(); name = $2; on = $4; unit = $5 }
+/^P/ {
+    finish()
+    out = out sprintf("\n**%s**%s\n\n", $2, curve ? ", by the number of " $3 : "")
+    out = out (curve ? "| who | last point to first | limit |\n" : "| case | median (half the distance of the quartiles) | goal |\n")
+    out = out "| --- | --- | --- |\n"
+}
+/^C/ { finish(); name = $2; on = $4; unit = $5 }
 /^F/ {
-    figures = figures (figures == "" ? "" : "; ") $2 " " human($3, unit) sprintf(" (%.0f %%)", $3 > 0 ? 50 * ($5 - $4) / $3 : 0)
+    figures = figures (figures == "" ? "" : "; ") $2 " **" human($3, unit) "**" sprintf(" (%.0f %%)", $3 > 0 ? 50 * ($5 - $4) / $3 : 0)
 }
 /^G/ {
-    goals = goals (goals == "" ? "" : "; ") sprintf("`%s`: %s, %s", $2, short($3), $7 == "yes" ? "reached" : "**not reached**")
+    n_goals++
+    n_reached += $7 == "yes"
+    goals = goals (goals == "" ? "" : "; ") sprintf("%s: %s, %s", $2, short($3), $7 == "yes" ? "reached" : "**not reached**")
+    if ($7 != "yes")
+        missed = missed sprintf("| `%s`%s | %s | %s (%s to %s) |\n", name, place(on), $2, short($3), short($4), short($5))
 }
 /^V/ {
-    flush()
-    printf "| %s | %s times, n^%.2f | %s |\n", $2, short($3), $6, $5 == "-" ? "-" : short($4) ($5 == "yes" ? ", kept" : ", **not kept**")
+    finish()
+    out = out sprintf("| %s | %s times, n^%.2f | %s |\n", $2, short($3), $6, $5 == "-" ? "-" : short($4) ($5 == "yes" ? ", kept" : ", **not kept**"))
 }
-END { flush() }
+END {
+    finish()
+    printf "## Figures\n\n"
+    printf "Measured on %s with uvcsp %s: %s, %s processors, %s, %s; %s; Go %s, Python %s, libuv %s, ZeroMQ %s, nng %s. %s rounds of %s seconds. ",
+        word["date"], word["uvcsp"], word["processor"], word["processors"], word["memory"], word["kernel"], word["compiler"], word["go"],
+        word["python"], word["libuv1-dev"], word["libzmq3-dev"], word["libnng-dev"], word["rounds"], word["seconds"]
+    printf "When it ended, %s other programs were running, by the load of the last fifteen minutes: see *Clocks* for what that blurs.\n\n",
+        other(word["load"])
+    printf "%d of %d goals are reached. ", n_reached, n_goals
+    if (missed != "")
+        printf "Not reached:\n\n| case | goal | ratio (quartiles) |\n| --- | --- | --- |\n%s", missed
+    else
+        print ""
+    printf "%s\n", out
+}
+function other(load,    w) { split(load, w, " "); return w[3] > 1 ? sprintf("%.0f", w[3] - 1) : "no" }
