@@ -91,7 +91,7 @@ function page(width, height, title,    s) {
     return s
 }
 function machine_line() {
-    return word["processor"] ", " word["processors"] " processors; " word["kernel"] "; medians of " word["rounds"] " rounds, " word["date"] \
+    return word["processor"] ", " word["processors"] " processors; " word["kernel"] "; medians of " word["rounds"] (word["rounds"] == 1 ? " round, " : " rounds, ") word["date"] \
         "; shorter is better, the axes are logarithmic"
 }
 /^M/ { word[$2] = $3 }
