@@ -35,6 +35,7 @@ struct uvcsp_manager {
     bool stopped;
     int starter;                /* pid of the worker that started it; the handle belongs there */
     int pid;                    /* of the server; 0: another program's */
+    _Atomic int processor;      /* on which the server has run lately */
     uint64_t token;             /* tells its proxies from those of other managers */
     struct usp_channel *join;   /* carries a mobile end from each process that connects; NULL: another program's */
     struct usp_end *keeper;     /* writing end of `join` of who started it: it ends with that process */
@@ -84,6 +85,8 @@ struct usp_line {
     void *long_in, *long_out; /* ends of uvcsp_bytes */
     struct usp_cell *cell;    /* to write from and to read into, by turns; this worker's, in the arena */
     struct usp_packet packet; /* what is to be sent: in the cell, or in memory of its own */
+    unsigned skip, penalty;   /* of looking */
+    bool never_looks;
 };
 
 /* The cell, if there is none. 0 or -ENOMEM. */
@@ -91,8 +94,10 @@ int usp_line_init(struct usp_line *line);
 /* The ends go with their process. */
 void usp_line_deinit(struct usp_line *line);
 /* Sends the packet; receives what the other side has sent. Give it back with usp_line_taken(), before the next packet is made. As
-   uvcsp_write(), uvcsp_read(). */
-int usp_line_send(struct usp_line *line);
+   uvcsp_write(), uvcsp_read(). `is_handed_over`: the other side has it when this answers 0. */
+int usp_line_send(struct usp_line *line, bool is_handed_over);
+/* Looks for what is about to come from that processor, before it is received. */
+void usp_line_look(struct usp_line *line, int processor);
 int usp_line_receive(struct usp_line *line, uvcsp_bytes *bytes);
 void usp_line_taken(struct usp_line *line, uvcsp_bytes *bytes);
 

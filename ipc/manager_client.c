@@ -88,10 +88,12 @@ struct ends {
     struct usp_end *near, *far;
 };
 
-static int make_pair(struct ends *ends, const char *name, enum usp_side near, size_t size, enum uvcsp_type type)
+static int make_pair(struct ends *ends, const char *name, enum usp_side near, size_t size, enum uvcsp_type type,
+                     int capacity)
 {
     void *channel = uvcsp_channel_new(
-        size, type, (uvcsp_channel_options){.name = name, .carrier = UVCSP_SHARED, .site_ = "manager"});
+        size, type,
+        (uvcsp_channel_options){.name = name, .capacity = capacity, .carrier = UVCSP_SHARED, .site_ = "manager"});
     if (!channel)
         return -ENOMEM;
     ends->near = near == USP_READER ? uvcsp_in_of(channel) : uvcsp_out_of(channel);
@@ -144,7 +146,7 @@ static int join(struct usp_client *client)
     int rc = 0;
     for (int i = 0; i < ENDS && rc == 0; i++)
         rc = make_pair(&ends[i], name, i % 2 ? USP_READER : USP_WRITER,
-                       i < 2 ? sizeof(struct usp_cell) : sizeof(uvcsp_bytes), i < 2 ? UVCSP_TYPE_PLAIN : UVCSP_TYPE_BYTES);
+                       i < 2 ? sizeof(struct usp_cell) : sizeof(uvcsp_bytes), i < 2 ? UVCSP_TYPE_PLAIN : UVCSP_TYPE_BYTES, i == 1);
     if (rc == 0)
         rc = introduce(client->manager, ends);
     for (int i = 0; i < ENDS; i++) {
@@ -288,10 +290,12 @@ int usp_client_call(struct usp_client *client, uvcsp_bytes *answerp)
         return rc;
     if (client->conn)
         return call_over_socket(client, answerp);
-    rc = usp_line_send(line);
+    rc = usp_line_send(line, false);
     const void *broken = rc ? line->out : line->in;
-    if (rc == 0)
+    if (rc == 0) {
+        usp_line_look(line, atomic_load_explicit(&client->manager->processor, memory_order_relaxed));
         rc = usp_line_receive(line, answerp);
+    }
     if (rc == 0)
         return 0;
     rc = gone(client->manager, rc, uvcsp_cause((void *)(uintptr_t)broken));

@@ -1,6 +1,7 @@
 /* The server: a process that lets others connect, and one for each that has. The table of objects (manager_object.c) is theirs
    together; they run in turn and only wait between operations, or in usp_wait_in(). */
 #include <errno.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -280,6 +281,13 @@ static struct usp_session *meet(struct usp_server *server, UVCSP_IN_END(uvcsp_en
     return session;
 }
 
+static void tell_processor(uvcsp_manager *manager)
+{
+    int processor = sched_getcpu();
+    if (atomic_load_explicit(&manager->processor, memory_order_relaxed) != processor)
+        atomic_store_explicit(&manager->processor, processor, memory_order_relaxed);
+}
+
 static void serve_all(struct usp_server *server, UVCSP_IN_END(uvcsp_end) handover)
 {
     struct usp_session *session = meet(server, handover);
@@ -289,10 +297,11 @@ static void serve_all(struct usp_server *server, UVCSP_IN_END(uvcsp_end) handove
     uvcsp_bytes request;
     int rc;
     while ((rc = usp_line_receive(line, &request)) == UVCSP_OK) {
+        tell_processor(server->manager);
         rc = usp_serve(session, request.data, request.size);
         usp_line_taken(line, &request);
         if (rc == 0)
-            rc = usp_line_send(line);
+            rc = usp_line_send(line, session->item != NULL);
         if (rc)
             break;
         usp_session_taken(session);
