@@ -108,6 +108,8 @@ uvcsp_manager *uvcsp_manager_start(const uvcsp_manager_options *options)
     int rc = server ? make_join(manager, name) : -ENOMEM;
     if (rc == 0)
         rc = usp_server_start(server);
+    else if (server)
+        usp_server_unref(server);
     return rc ? not_started(manager, rc) : manager;
 }
 

@@ -80,6 +80,7 @@
          (e, at, n, ms), -1)                                                                       \
     CALL(FILE *, fopen, WIDE(fopen), (const char *path, const char *mode), (path, mode), NULL)     \
     CALL(int, fchmod, fchmod, (int fd, mode_t mode), (fd, mode), -1)                               \
+    CALL(void *, usp_arena_alloc, usp_arena_alloc, (size_t n, int kind), (n, kind), NULL)          \
     CALL(int, uv_try_write, uv_try_write, (uv_stream_t * s, const uv_buf_t *b, unsigned n),        \
          (s, b, n), -errno)                                                                        \
     CALL(int, uv_signal_start, uv_signal_start, (uv_signal_t * s, uv_signal_cb cb, int signum),    \

@@ -122,6 +122,7 @@ static const struct {
     {"epoll_wait", EINTR},
     {"fopen", EMFILE},
     {"fchmod", EPERM},
+    {"usp_arena_alloc", ENOMEM},
 };
 enum { N_PATHS = sizeof paths / sizeof paths[0] };
 

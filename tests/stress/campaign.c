@@ -152,13 +152,27 @@ static void look_at_clock(void)
     looked_at = now;
 }
 
+/* As the kernel has it: R runs or would, S sleeps. */
+static char state_of(int pid)
+{
+    char path[32], state = '?';
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    FILE *file = fopen(path, "re");
+    if (file && fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+        state = '?';
+    if (file)
+        fclose(file);
+    return state;
+}
+
 static void tell_all(void)
 {
     for (unsigned p = 0; p < MAX_PROCESSES; p++) {
         struct ledger_process *of = &ledger->of[p];
         int pid = atomic_load(&of->pid);
         if (pid)
-            fprintf(stderr, "process %u (pid %d): %s, %s, sent %u, reads %x, writes %d\n", p, pid,
+            fprintf(stderr, "process %u (pid %d %c): %s, %s, sent %u, reads %x, writes %d\n", p,
+                    pid, state_of(pid),
                     atomic_load(&of->ended)  ? "ended"
                     : !commons_is_alive(pid) ? "killed"
                                              : "alive",
