@@ -120,6 +120,7 @@ struct usp_end {
     uint8_t side;
     uint8_t retired;
     uint8_t looks;               /* a reading end that waits for a message, or the end, and takes nothing */
+    uint8_t nests;               /* a writing end: where the buffer is full, usp_nests() is asked (channels/io.h) */
     uint16_t way;                /* of a mobile end: USP_AT_HOME ... */
     struct usp_channel *channel;
     struct usp_task *task;       /* whose it is */

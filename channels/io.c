@@ -11,6 +11,8 @@
 
 enum { INDEX_CHANNEL, INDEX_TIMER };
 
+bool (*usp_nests)(struct usp_end *end, const void *value);
+
 /* ---- one step ---- */
 
 int usp_ended_status(const struct usp_channel *channel, const struct usp_end *end)
@@ -80,7 +82,7 @@ static int step_buffered(struct usp_channel *channel, struct usp_end *end, void 
         usp_wake_any(reader->task); /* it finds the message when it gets the lock */
     }
     if (usp_is_full(channel))
-        return USP_WAITS;
+        return end->nests && usp_nests(end, bytes->data) ? 0 : USP_WAITS;
     int rc = usp_buffer_put(channel, bytes->data, bytes->length);
     channel->bytes += rc == 0 ? (int64_t)bytes->length : 0;
     return rc;

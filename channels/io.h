@@ -15,6 +15,9 @@ int usp_ended_status(const struct usp_channel *channel, const struct usp_end *en
    UVCSP_POISONED, UVCSP_RETIRED, -ENOMEM. */
 int usp_step(struct usp_end *end, void *value, const struct usp_bytes *bytes,
              struct usp_offer **offerp);
+/* Of an end that nests, when its buffer is full: may the message count as written all the same? The lock is held. Set
+   by the floor above. */
+extern bool (*usp_nests)(struct usp_end *end, const void *value);
 /* A slot of the buffer has become free: waiting writers move up. The lock is held. */
 void usp_refill(struct usp_channel *channel);
 /* After the unlock. 0, USP_RETRY, -ENOMEM. */

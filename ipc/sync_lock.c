@@ -37,6 +37,23 @@ static inline bool is_mine(const struct usp_sync *sync, const struct usp_task *s
     return *(struct usp_task *const volatile *)usp_name_at(sync->channel, 0) == self;
 }
 
+/* To a choice that guards an rlock which its process has: in once more. The channel's lock is held.
+ */
+static bool again(struct usp_end *end, const void *value)
+{
+    struct usp_sync *sync = (struct usp_sync *)((char *)end - offsetof(struct usp_sync, end));
+    const struct usp_task *self = usp_current()->task;
+    if (*(struct usp_task *const *)value != self || !is_mine(sync, self))
+        return false;
+    sync->depth++;
+    return true;
+}
+
+__attribute__((constructor)) static void let_rlocks_nest(void)
+{
+    usp_nests = again;
+}
+
 bool usp_lock_is_mine(const struct usp_sync *sync)
 {
     return usp_current()->task && is_mine(sync, usp_current()->task);
@@ -269,7 +286,10 @@ uvcsp_guard uvcsp_on_lock(uvcsp_lock *lock)
 
 uvcsp_rlock *uvcsp_rlock_new_at(const char *site)
 {
-    return (uvcsp_rlock *)usp_sync_new(USP_RLOCK, 1, 0, "rlock", site);
+    struct usp_sync *sync = usp_sync_new(USP_RLOCK, 1, 0, "rlock", site);
+    if (sync)
+        sync->end.nests = 1;
+    return (uvcsp_rlock *)sync;
 }
 
 void uvcsp_rlock_free(uvcsp_rlock *lock)

@@ -144,7 +144,7 @@ UVCSP_API int uvcsp_barrier_parties(uvcsp_barrier *barrier);
 /* ---- guards ---- */
 
 /* The guard that was taken has the lock, or a token; an event stays set. A guard is the calling
-   process's own. A lock or rlock that the process holds already is never ready. An object that is
+   process's own. An rlock that the process holds already is ready at once. An object that is
    freed while a choice waits for it ends the process by poison; an event is taken for set. NULL or
    a freed object: a line, and the ALT says -EINVAL. */
 UVCSP_API uvcsp_guard uvcsp_on_lock(uvcsp_lock *lock);

@@ -102,6 +102,46 @@ TEST(an_rlock_is_released_as_often_as_it_was_acquired, .times = PLACEMENTS)
     ck_assert_int_eq(RUN(_i, can_have_it(l)), 0);
 }
 
+PROCESS(chooses_it_again, IN(uvcsp_rlock *, in), OUT(bool, out), IN(int, never))
+{
+    uvcsp_rlock *l = READ(in); /* made after this worker was */
+    int x;
+    MUST(ALT(ON_RLOCK(l)) == 0);
+    for (int i = 0; i < 3; i++)
+        MUST(PRI_ALT(ON_READ(never, &x), ON_RLOCK(l)) == 1);
+    for (int i = 0; i < 4; i++) {
+        WRITE(out, true);
+        (void)READ(in); /* until the other has seen that it cannot be had */
+        MUST_BE(uvcsp_rlock_release(l), 0);
+    }
+    WRITE(out, true);
+    MUST_BE(uvcsp_rlock_release(l), -EPERM);
+}
+
+TEST(a_choice_takes_an_rlock_that_its_process_has_once_more, .times = PLACEMENTS)
+{
+    CHAN(uvcsp_rlock *) c = CHANNEL(uvcsp_rlock *);
+    CHAN(bool) d = CHANNEL(bool);
+    CHAN(int) never = CHANNEL(int);
+    OUT_END(uvcsp_rlock *) out = OUT_OF(c);
+    IN_END(bool) in = IN_OF(d);
+    OUT_END(int) keeps = OUT_OF(never);
+    uvcsp_handle *h =
+        _i == LIGHT ? GO(chooses_it_again(c, d, never)) : SPAWN(chooses_it_again(c, d, never));
+    uvcsp_rlock *l = uvcsp_rlock_new();
+    WRITE(out, l);
+    for (int i = 0; i < 4; i++) {
+        (void)READ(in);
+        ck_assert_int_eq(PRI_ALT(ON_RLOCK(l), ON_SKIP), 1);
+        WRITE(out, l);
+    }
+    (void)READ(in);
+    ck_assert_int_eq(PRI_ALT(ON_RLOCK(l), ON_SKIP), 0);
+    ck_assert_int_eq(uvcsp_join(h, -1), 0);
+    ck_assert_int_eq(uvcsp_exit_code(h), 0);
+    RETIRE(keeps);
+}
+
 /* ---- semaphore ---- */
 
 PROCESS(enters, VAL(uvcsp_semaphore *, s), VAL(atomic_int *, inside), VAL(int, n),
