@@ -6,11 +6,13 @@
      uvcsp/manager.h a server process that owns objects, and proxies for all the others
      uvcsp/pool.h    pools of workers that wait for tasks
      uvcsp/shared.h  values and arrays in shared memory, with locks; blocks with a name
+     uvcsp/kit.h     ready-made processes
      uvcsp/sync.h    locks, semaphores, conditions, events, barriers; also as guards of a choice */
 #ifndef UVCSP_IPC_H
 #define UVCSP_IPC_H
 
 #include <uvcsp.h>
+#include <uvcsp/kit.h>
 #include <uvcsp/queue.h>
 #include <uvcsp/pipe.h>
 #include <uvcsp/manager.h>

@@ -2,7 +2,8 @@
 # multiprocessing.sh ROOT: the tables of docs/multiprocessing.md. The second cell of each row is code, which compiles
 # with each compiler there is, without a warning, after the block of declarations that the document itself shows;
 # or a dash, and then the third cell says why. And the first cells name all that Python's multiprocessing has, as
-# multiprocessing.names beside this file lists it. (The blocks of the document are compiled and run by docs.sh.)
+# multiprocessing.names beside this file lists it. The tables of what goes wrong there name cases, which exist.
+# (The blocks of the document are compiled and run by docs.sh.)
 root=$1
 document=$root/docs/multiprocessing.md
 flags="-std=gnu11 -Wall -Wextra -Werror -Wno-unused-variable -Wno-unused-but-set-variable -I$root/include \
@@ -27,7 +28,7 @@ try() { # try WHAT COMMAND...
 rows() {
     awk '
         /^## / { section = tolower(substr($0, 4)) }
-        /^\| / && !/^\| (---|Python)/ {
+        /^\| / && !/^\| (---|Python|there|what) / {
             n = split(substr($0, 3), part, "`")
             line = ""
             for (i = 1; i <= n; i++) {
@@ -44,7 +45,7 @@ rows() {
 program() {
     awk '/^The lines below use these declarations:/ { on = 1 } on && /^```$/ { exit } on == 2; on && /^```c$/ { on = 2 }' "$1"
     rows "$1" | awk -F '\t' '
-        $4 ~ /^`.*`$/ {
+        $2 != "what goes wrong there" && $4 ~ /^`.*`$/ {
             code = substr($4, 2, length($4) - 2)
             printf "void line_%d(void)\n{\n#line %d \"docs/multiprocessing.md\"\n%s\n}\n", $1, $1, code
         }'
@@ -63,7 +64,7 @@ refuses() { # refuses COMPILER CODE: a wrong line is found
 }
 
 every_row_says_something() {
-    rows "$document" | awk -F '\t' '
+    rows "$document" | grep -v '	what goes wrong there	' | awk -F '\t' '
         NF != 6 { print "line " $1 ": there are not three cells"; bad = 1 }
         $3 ~ /^\*\*/ && $4 == "" { next }
         $4 !~ /^`.*[;}]`$/ && $4 != "-" { print "line " $1 ": neither code nor a dash: " $4; bad = 1 }
@@ -83,6 +84,17 @@ every_name_is_there() {
     [ ! -s "$dir/missing" ]
 }
 
+every_case_exists() {
+    : >"$dir/missing"
+    rows "$document" | grep '	what goes wrong there	' | cut -f5 | tr -d '`' | tr ' ' '\n' | grep . >"$dir/cases"
+    [ "$(wc -l <"$dir/cases")" -gt 20 ] || echo "there are no cases" >"$dir/missing"
+    while read -r name; do
+        grep -q "^TEST($name[,)]" "$root"/tests/ipc/*.c || echo "there is no case $name"
+    done <"$dir/cases" >>"$dir/missing"
+    cat "$dir/missing"
+    [ ! -s "$dir/missing" ]
+}
+
 for compiler in clang gcc; do
     command -v $compiler >/dev/null || continue
     try "every line compiles with $compiler" compiles $compiler "$document"
@@ -90,5 +102,6 @@ for compiler in clang gcc; do
     try "a line with a name that is none is refused by $compiler" refuses $compiler 'uvcsp_no_such_thing(q);'
 done
 try 'every row has code, or says why there is none' every_row_says_something
+try 'every case that is named exists' every_case_exists
 try 'every name of multiprocessing is there' every_name_is_there
 echo "1..$n"
