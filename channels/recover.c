@@ -13,6 +13,7 @@
 
    A mobile end on its way is the exception: survivors may have received it, and whether they have
    is known only when each has looked. So it goes last, if nobody has taken it. */
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -275,9 +276,30 @@ static void drop_channel(void *block, unsigned owner, void *arg)
         usp_arena_set_owner(channel, USP_NOBODY);
 }
 
+/* Somebody else may have seized a lock of the dead one's, and be about to find out whether the message of a writer
+   that it had claimed is in the buffer. Before that is known, the writer must not be told to look again. */
+static void await_refill(void *block, unsigned owner, void *arg)
+{
+    struct usp_channel *channel = block;
+    unsigned dead = *(unsigned *)arg;
+    (void)owner;
+    for (;;) {
+        struct usp_task *task = *(struct usp_task *volatile *)&channel->refill;
+        if (channel->magic != USP_CHANNEL_MAGIC || !task || !usp_arena_is(task, USP_BLOCK_TASK))
+            return;
+        uint64_t commit = atomic_load(&task->commit);
+        if (usp_commit_state(commit) != USP_CLAIMED || usp_commit_worker(commit) != dead || commit & USP_DONE)
+            return;
+        uint32_t holder = atomic_load(&channel->lock);
+        if (holder == 0 || !usp_supervise_stuck(holder - 1))
+            sched_yield();
+    }
+}
+
 static void died(unsigned dead, const char *how)
 {
     seize(dead);
+    usp_arena_each(USP_BLOCK_CHANNEL, await_refill, &dead);
     struct burial burial = {dead, how};
     usp_arena_each(USP_BLOCK_TASK, withdraw_offers, &burial);
     usp_arena_each(USP_BLOCK_END, drop_end, &burial);
