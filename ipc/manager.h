@@ -159,12 +159,19 @@ struct usp_object {
     bool freed;
 };
 
+/* A place in the table of objects. It is used again, and the object in it has another id each time: the number of the
+   place, and above it how often it was used. So a proxy of a freed object finds nothing. */
+struct usp_place {
+    struct usp_object *object; /* NULL: free */
+    uint32_t used, next;       /* the next free place; 0: none */
+};
+
 struct usp_server {
     unsigned refs;              /* its processes */
     bool closing;
     uvcsp_manager *manager;
-    struct usp_object **objects; /* by id; NULL: freed */
-    size_t n_objects, room;
+    struct usp_place *places;   /* the first is the manager itself */
+    uint32_t n_places, room, free_place;
     struct usp_object *watching;
     struct usp_session *sessions;
     struct usp_keeper *keepers; /* of pools */

@@ -28,23 +28,52 @@ bool usp_is_built_in(const char *name)
 
 struct usp_object *usp_object_of(const struct usp_server *server, uint64_t id)
 {
-    return id < server->n_objects ? server->objects[id] : NULL;
+    uint32_t place = (uint32_t)id;
+    struct usp_object *object = place < server->n_places ? server->places[place].object : NULL;
+    return object && object->id == id ? object : NULL;
+}
+
+/* A free place; 0: no memory. */
+static uint32_t take_place(struct usp_server *server)
+{
+    uint32_t place = server->free_place;
+    if (place != 0) {
+        server->free_place = server->places[place].next;
+        return place;
+    }
+    if (server->n_places == server->room) {
+        uint32_t room = server->room ? 2 * server->room : 64;
+        struct usp_place *grown = room > server->room ? realloc(server->places, room * sizeof *grown) : NULL;
+        if (!grown)
+            return 0;
+        server->places = grown;
+        server->room = room;
+        if (server->n_places == 0)
+            server->places[server->n_places++] = (struct usp_place){NULL, 0, 0};
+    }
+    server->places[server->n_places] = (struct usp_place){NULL, 0, 0};
+    return server->n_places++;
+}
+
+/* Numbers above are used up after 2^31 objects; the place stays empty then. */
+static void give_place(struct usp_server *server, uint32_t number)
+{
+    struct usp_place *place = &server->places[number];
+    place->object = NULL;
+    if (place->used == INT32_MAX)
+        return;
+    place->used++;
+    place->next = server->free_place;
+    server->free_place = number;
 }
 
 int usp_object_add(struct usp_server *server, struct usp_object *object)
 {
-    if (server->n_objects == server->room) {
-        size_t room = server->room ? 2 * server->room : 64;
-        struct usp_object **grown = realloc(server->objects, room * sizeof(struct usp_object *));
-        if (!grown)
-            return -ENOMEM;
-        server->objects = grown;
-        server->room = room;
-        if (server->n_objects == 0)
-            server->objects[server->n_objects++] = NULL; /* the manager itself */
-    }
-    object->id = server->n_objects;
-    server->objects[server->n_objects++] = object;
+    uint32_t place = take_place(server);
+    if (place == 0)
+        return -ENOMEM;
+    server->places[place].object = object;
+    object->id = (uint64_t)server->places[place].used << 32 | place;
     if (!object->type->left)
         return 0;
     object->next_watching = server->watching;
@@ -65,7 +94,7 @@ void usp_object_delete(struct usp_object *object)
 void usp_object_free(struct usp_object *object)
 {
     struct usp_server *server = object->server;
-    server->objects[object->id] = NULL;
+    give_place(server, (uint32_t)object->id);
     if (object->type->left) {
         if (object->prev_watching)
             object->prev_watching->next_watching = object->next_watching;

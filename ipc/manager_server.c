@@ -340,10 +340,10 @@ void usp_server_unref(struct usp_server *server)
 {
     if (--server->refs > 0)
         return;
-    for (size_t i = 0; i < server->n_objects; i++)
-        if (server->objects[i])
-            usp_object_delete(server->objects[i]);
-    free(server->objects);
+    for (size_t i = 0; i < server->n_places; i++)
+        if (server->places[i].object)
+            usp_object_delete(server->places[i].object);
+    free(server->places);
     json_decref(server->published);
     free(server->name);
     free(server->address);

@@ -154,6 +154,7 @@ PROCESS(one_round, VAL(uvcsp_manager *, manager))
     run_ipc(manager);
     uvcsp_handle *killed = SPAWN(sleeps());
     MUST(killed && uvcsp_kill(killed) == 0 && uvcsp_join(killed, -1) == UVCSP_OK);
+    uvcsp_handle_free(killed);
 }
 
 /* ---- those that stay, and the counts ---- */
