@@ -186,4 +186,18 @@ TEST(managers_do_not_mix)
     ck_assert_int_eq(uvcsp_mvalue_set(a, json_null()), 0);
 }
 
+TEST(a_freed_object_leaves_its_place_and_an_old_proxy_finds_nothing)
+{
+    uvcsp_proxy old = uvcsp_manager_value(m, json_integer(1));
+    for (int i = 0; i < 1000; i++) {
+        ck_assert_int_eq(uvcsp_proxy_free(old), 0);
+        uvcsp_proxy new = uvcsp_manager_value(m, json_integer(2));
+        ck_assert_uint_eq((uint32_t)new.id, (uint32_t)old.id); /* the table does not grow */
+        ck_assert_uint_ne(new.id, old.id);
+        ck_assert_int_eq(uvcsp_mvalue_set(old, json_null()), UVCSP_NO_SUCH_OBJECT);
+        ck_assert_int_eq(uvcsp_proxy_free(old), UVCSP_NO_SUCH_OBJECT);
+        old = new;
+    }
+}
+
 SUITE("manager_end", .before = start, .after = stop)
