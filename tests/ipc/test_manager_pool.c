@@ -1,132 +1,5 @@
-/* The pools of a manager: tasks by name, their errors, what becomes of them when somebody dies. */
-#include <uvcsp/ipc.h>
-
-#include "tests/contract/contract.h"
-
-static uvcsp_manager *m;
-
-static json_t *json(const char *text)
-{
-    json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
-    if (!value) {
-        fprintf(stderr, "the test has wrong JSON: %s\n", text);
-        abort();
-    }
-    return value;
-}
-
-static void is(json_t *value, const char *expected)
-{
-    json_t *right = json(expected);
-    char *text = json_dumps(value, JSON_ENCODE_ANY);
-    if (!json_equal(value, right))
-        ck_abort_msg("%s, and not %s", text, expected);
-    free(text);
-    json_decref(right);
-    json_decref(value);
-}
-
-/* ---- tasks ---- */
-
-static int square(uvcsp_manager *manager, const json_t *args, json_t **valuep)
-{
-    (void)manager;
-    const json_t *x = json_array_get(args, 0);
-    if (json_array_size(args) != 1 || !json_is_integer(x))
-        return uvcsp_manager_fail(UVCSP_TYPE_ERROR, "an integer is needed");
-    *valuep = json_integer(json_integer_value(x) * json_integer_value(x));
-    return 0;
-}
-
-static int difference(uvcsp_manager *manager, const json_t *args, json_t **valuep)
-{
-    (void)manager;
-    *valuep = json_integer(json_integer_value(json_array_get(args, 0)) - json_integer_value(json_array_get(args, 1)));
-    return 0;
-}
-
-static int echo(uvcsp_manager *manager, const json_t *args, json_t **valuep)
-{
-    (void)manager;
-    *valuep = json_incref(json_array_get(args, 0));
-    return 0;
-}
-
-static int nothing(uvcsp_manager *manager, const json_t *args, json_t **valuep)
-{
-    (void)manager, (void)args, (void)valuep;
-    return 0;
-}
-
-static int positive(uvcsp_manager *manager, const json_t *args, json_t **valuep)
-{
-    (void)manager, (void)args, (void)valuep;
-    return 7;
-}
-
-/* A value that is nested too deep. */
-static int dig(uvcsp_manager *manager, const json_t *args, json_t **valuep)
-{
-    (void)manager, (void)args;
-    *valuep = json_array();
-    for (int i = 0; i <= UVCSP_MANAGER_DEPTH; i++)
-        *valuep = json_pack("[o]", *valuep);
-    return 0;
-}
-
-static int die(uvcsp_manager *manager, const json_t *args, json_t **valuep)
-{
-    (void)manager, (void)args, (void)valuep;
-    raise(SIGKILL);
-    return 0;
-}
-
-/* Until the event is set. */
-static int await_event(uvcsp_manager *manager, const json_t *args, json_t **valuep)
-{
-    uvcsp_proxy event;
-    if (uvcsp_proxy_of(manager, json_array_get(args, 0), &event) != 0)
-        return uvcsp_manager_fail(UVCSP_TYPE_ERROR, "no event");
-    *valuep = json_integer(5);
-    int rc = uvcsp_mevent_wait(event, -1);
-    return rc == UVCSP_NO_SUCH_OBJECT ? rc : rc != 0;
-}
-
-static int start_value;
-
-static int begin_with(uvcsp_manager *manager, const json_t *args, json_t **valuep)
-{
-    (void)manager, (void)valuep;
-    if (json_array_size(args) != 1)
-        return uvcsp_manager_fail(UVCSP_VALUE_ERROR, "it cannot begin with nothing");
-    start_value = (int)json_integer_value(json_array_get(args, 0));
-    return 0;
-}
-
-static int add_to_start(uvcsp_manager *manager, const json_t *args, json_t **valuep)
-{
-    (void)manager;
-    *valuep = json_integer(start_value + json_integer_value(json_array_get(args, 0)));
-    return 0;
-}
-
-static int start(void)
-{
-    if (default_signals() || uvcsp_manager_register_task("square", square) || uvcsp_manager_register_task("difference", difference) ||
-        uvcsp_manager_register_task("echo", echo) || uvcsp_manager_register_task("nothing", nothing) ||
-        uvcsp_manager_register_task("positive", positive) || uvcsp_manager_register_task("dig", dig) ||
-        uvcsp_manager_register_task("die", die) || uvcsp_manager_register_task("await_event", await_event) ||
-        uvcsp_manager_register_task("begin_with", begin_with) ||
-        uvcsp_manager_register_task("add_to_start", add_to_start))
-        return 1;
-    m = uvcsp_manager_start(NULL);
-    return !m;
-}
-
-static int stop(void)
-{
-    return uvcsp_manager_stop(m) || uvcsp_shutdown();
-}
+/* The pools of a manager: tasks by name, and their errors. */
+#include "tests/ipc/manager_pool.h"
 
 /* ---- the forms ---- */
 
@@ -272,7 +145,15 @@ TEST(another_program_names_the_tasks_of_the_managers_program)
     ck_assert_int_eq(uvcsp_call(pool, "deliver", json("[1,0,0]"), NULL), UVCSP_NO_SUCH_OPERATION);
     pool.manager = here;
     ck_assert_int_eq(uvcsp_call(pool, "fetch", json("[99,0]"), NULL), UVCSP_KEY_ERROR);
+    pool.manager = there;
+    uvcsp_proxy result = uvcsp_mpool_apply_async(pool, "echo", json("[1]"));
+    ck_assert_int_eq(uvcsp_mresult_wait(result, -1), 0);
     ck_assert_int_eq(uvcsp_manager_stop(there), 0);
+    result.manager = here;
+    int rc;
+    while ((rc = uvcsp_mresult_wait(result, -1)) == 0) /* it goes with the connection, as soon as its end is seen */
+        uvcsp_yield();
+    ck_assert_int_eq(rc, UVCSP_NO_SUCH_OBJECT);
     ck_assert_int_eq(uvcsp_manager_stop(here), 0);
 }
 
@@ -352,117 +233,6 @@ TEST(an_initializer_that_fails_breaks_the_pool_and_is_told)
     free(said);
     ck_assert_int_eq(uvcsp_mpool_apply(pool, "square", json("[2]"), &v), UVCSP_VALUE_ERROR);
     ck_assert_contains(uvcsp_call_error(), "cannot be started");
-}
-
-/* ---- ends ---- */
-
-TEST(a_pool_that_was_closed_does_what_it_has_and_takes_no_more)
-{
-    uvcsp_proxy pool = uvcsp_manager_pool(m, 2, NULL), event = uvcsp_manager_event(m);
-    json_t *v = NULL;
-    ck_assert_int_eq(uvcsp_mpool_join(pool, -1), UVCSP_VALUE_ERROR);
-    uvcsp_proxy result = uvcsp_mpool_apply_async(pool, "await_event", json_pack("[o]", uvcsp_proxy_json(event)));
-    ck_assert_int_eq(uvcsp_mpool_close(pool), 0);
-    ck_assert_int_eq(uvcsp_mpool_apply(pool, "square", json("[2]"), &v), UVCSP_VALUE_ERROR);
-    ck_assert_int_eq(uvcsp_mpool_join(pool, 0), UVCSP_WOULD_BLOCK);
-    ck_assert_int_eq(uvcsp_mpool_join(pool, 0.001), UVCSP_TIMEOUT);
-    ck_assert_int_eq(uvcsp_mevent_set(event), 0);
-    ck_assert_int_eq(uvcsp_mpool_join(pool, -1), 0);
-    ck_assert_int_eq(uvcsp_mresult_get(result, &v, 0), 0);
-    is(v, "5");
-}
-
-TEST(what_a_terminated_or_freed_pool_has_not_done_is_cancelled, .times = 2)
-{
-    uvcsp_proxy pool = uvcsp_manager_pool(m, 2, NULL), event = uvcsp_manager_event(m);
-    json_t *v = NULL;
-    uvcsp_proxy result = uvcsp_mpool_map_async(
-        pool, "await_event", json_pack("[o,o]", uvcsp_proxy_json(event), uvcsp_proxy_json(event)), 1);
-    ck_assert_int_eq(_i == 0 ? uvcsp_mpool_terminate(pool) : uvcsp_proxy_free(pool), 0);
-    ck_assert_int_eq(uvcsp_mresult_get(result, &v, -1), UVCSP_TASK_CANCELLED);
-    if (_i == 0)
-        ck_assert_int_eq(uvcsp_mpool_join(pool, -1), 0);
-    else
-        ck_assert_int_eq(uvcsp_mpool_apply(pool, "square", json("[2]"), &v), UVCSP_NO_SUCH_OBJECT);
-}
-
-PROCESS(is_cancelled, VAL(uvcsp_proxy, pool), VAL(uvcsp_proxy, event), OUT(int, out))
-{
-    WRITE(out, 0);
-    json_t *v = NULL, *args = json_pack("[o]", uvcsp_proxy_json(event));
-    int rc = uvcsp_mpool_apply(pool, "await_event", args, &v);
-    MUST(rc == UVCSP_TASK_CANCELLED || rc == UVCSP_NO_SUCH_OBJECT);
-}
-
-TEST(who_waits_for_a_task_of_a_pool_that_is_freed_is_told, .times = PLACEMENTS)
-{
-    uvcsp_proxy pool = uvcsp_manager_pool(m, 1, NULL), event = uvcsp_manager_event(m);
-    CHAN(int) c = CHANNEL(int);
-    IN_END(int) in = IN_OF(c);
-    uvcsp_process waits = is_cancelled(pool, event, c);
-    uvcsp_handle *h = _i == FORKED ? uvcsp_spawn(waits) : uvcsp_go(waits);
-    (void)READ(in);
-    ck_assert_int_eq(uvcsp_proxy_free(pool), 0);
-    ck_assert_int_eq(uvcsp_join(h, -1), 0);
-    ck_assert_int_eq(uvcsp_exit_code(h), 0);
-}
-
-TEST(a_worker_that_dies_is_told_and_replaced)
-{
-    if (house_light())
-        return;
-    json_t *v = NULL;
-    uvcsp_proxy pool = uvcsp_manager_pool(m, 2, NULL);
-    house_capture(2);
-    ck_assert_int_eq(uvcsp_mpool_apply(pool, "die", NULL, &v), UVCSP_TASK_DIED);
-    ck_assert_contains(uvcsp_call_error(), "signal 9");
-    for (int i = 0; i < 4; i++) {
-        ck_assert_int_eq(uvcsp_mpool_map(pool, "square", json("[1,2,3,4]"), 1, &v), 0);
-        is(v, "[1,4,9,16]");
-    }
-    free(house_captured());
-}
-
-PROCESS(dies_with_a_task, VAL(uvcsp_proxy, pool), VAL(uvcsp_proxy, event), OUT(uvcsp_proxy, out))
-{
-    json_t *args = json_pack("[o]", uvcsp_proxy_json(event)), *v = NULL;
-    uvcsp_proxy result = uvcsp_mpool_apply_async(pool, "await_event", json_incref(args));
-    WRITE(out, result);
-    (void)uvcsp_mpool_apply(pool, "await_event", args, &v);
-    MUST(!"reached");
-}
-
-TEST(a_client_that_dies_gives_back_its_results)
-{
-    if (house_light())
-        return;
-    uvcsp_proxy pool = uvcsp_manager_pool(m, 2, NULL), event = uvcsp_manager_event(m);
-    CHAN(uvcsp_proxy) c = CHANNEL(uvcsp_proxy);
-    IN_END(uvcsp_proxy) in = IN_OF(c);
-    house_capture(2);
-    uvcsp_handle *h = SPAWN(dies_with_a_task(pool, event, c));
-    uvcsp_proxy result = READ(in);
-    kill(uvcsp_pid(h), SIGKILL);
-    ck_assert_int_eq(uvcsp_join(h, -1), 0);
-    int rc;
-    while ((rc = uvcsp_mresult_wait(result, 0)) == UVCSP_WOULD_BLOCK)
-        ;
-    ck_assert_int_eq(rc, UVCSP_NO_SUCH_OBJECT);
-    ck_assert_int_eq(uvcsp_mevent_set(event), 0);
-    json_t *v = NULL;
-    ck_assert_int_eq(uvcsp_mpool_apply(pool, "square", json("[3]"), &v), 0);
-    is(v, "9");
-    free(house_captured());
-}
-
-TEST(a_manager_that_is_stopped_ends_its_pools)
-{
-    uvcsp_proxy pool = uvcsp_manager_pool(m, 2, NULL), event = uvcsp_manager_event(m);
-    uvcsp_proxy result = uvcsp_mpool_apply_async(pool, "await_event", json_pack("[o]", uvcsp_proxy_json(event)));
-    ck_assert_ptr_nonnull(result.manager);
-    ck_assert_int_eq(uvcsp_manager_stop(m), 0);
-    json_t *v = NULL;
-    ck_assert_int_eq(uvcsp_mresult_get(result, &v, -1), UVCSP_RETIRED);
 }
 
 SUITE("manager_pool", .before = start, .after = stop)
