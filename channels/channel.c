@@ -293,10 +293,14 @@ bool usp_describe_wait(const struct usp_task *task, char *text, size_t size)
     if (usp_commit_state(atomic_load(&task->commit)) != USP_OPEN || wait->n == 0)
         return false;
     size_t n = 0;
-    for (uint32_t i = 0; i < wait->n && i < 4; i++)
-        n += (size_t)snprintf(text + n, n < size ? size - n : 0, "%s%s channel '%s'",
+    for (uint32_t i = 0; i < wait->n && i < 4; i++) {
+        const struct usp_channel *channel = offers[i].channel;
+        bool named = channel->site && strcmp(channel->name, channel->site) != 0;
+        n += (size_t)snprintf(text + n, n < size ? size - n : 0, "%s%s channel '%s'%s%s%s",
                               i ? ", or " : "", offers[i].side == USP_READER ? "to read from" : "to write to",
-                              offers[i].channel->name);
+                              channel->name, named ? " (made at " : "", named ? channel->site : "",
+                              named ? ")" : "");
+    }
     if (wait->n > 4 && n < size)
         snprintf(text + n, size - n, ", or %u more", wait->n - 4);
     return true;
@@ -377,6 +381,8 @@ int uvcsp_poison_at(void *x, const char *site)
     if (!channel)
         return -EINVAL;
     struct usp_task *task = usp_current()->task;
+    if (x == channel)
+        usp_channel_used(channel, task);
     char cause[300];
     snprintf(cause, sizeof cause, "poisoned by process '%s' (pid %d) at %s",
              task ? task->name : "callback", (int)getpid(), site ? site : "?");

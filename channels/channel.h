@@ -100,6 +100,8 @@ struct usp_channel {
     uint32_t ticket;
     uint16_t home;               /* the worker whose ends it has, while not far; whom it is, or was, biased to */
     bool held;                   /* by its maker */
+    uint8_t loose;               /* somebody else has used it, and not by an end of his own: anybody might */
+    _Atomic uint32_t moves;      /* ends that have been made, or have found an owner */
     struct usp_task *maker;
     struct usp_channel *made_next, *made_prev; /* other channels of that maker */
     struct usp_task *refill;     /* a writer whose message is being moved into the buffer ... */
@@ -313,6 +315,19 @@ static inline bool usp_is_full(const struct usp_channel *channel)
 
 /* The channel of a channel or end; NULL with a line on stderr if `x` is neither. `what` names the call. */
 struct usp_channel *usp_channel_of(void *x, const char *what);
+/* A process uses the channel itself, not an end. Where it has not made it, who else may do so is not known any more. */
+static inline void usp_channel_used(struct usp_channel *channel, const struct usp_task *task)
+{
+    if (__builtin_expect(channel->maker != task, 0))
+        *(volatile uint8_t *)&channel->loose = 1;
+}
+/* An end has been made, or has found an owner, and can be seen; the lock is held. */
+static inline void usp_channel_moved(struct usp_channel *channel)
+{
+    atomic_store_explicit(&channel->moves,
+                          atomic_load_explicit(&channel->moves, memory_order_relaxed) + 1,
+                          memory_order_release);
+}
 /* Ends a channel on all its waiting processes; the lock is held. `side`: whom to wake. */
 void usp_wake_side(struct usp_channel *channel, enum usp_side side, int outcome);
 /* Poisons; takes the lock. `cause` is copied. */

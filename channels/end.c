@@ -98,6 +98,7 @@ void *usp_end_new_in(size_t size, struct usp_channel *channel, enum usp_side sid
     USP_FAILPOINT("end-counted");
     atomic_signal_fence(memory_order_seq_cst);
     end->magic = USP_END_MAGIC; /* after a crash the ends that have it are counted anew */
+    usp_channel_moved(channel);
     usp_unlock(channel);
     if (task)
         link_end(end, task);
@@ -112,8 +113,9 @@ void usp_end_adopt(struct usp_end *end, struct usp_task *task)
     usp_lock(end->channel);
     if (end->channel->home != task->worker)
         settle(end->channel, task->worker);
-    usp_unlock(end->channel);
     link_end(end, task);
+    usp_channel_moved(end->channel);
+    usp_unlock(end->channel);
 }
 
 void usp_end_detach(struct usp_end *end)
@@ -227,6 +229,8 @@ static void *end_of(void *x, enum usp_side side, const char *what)
         usp_report("%s: a callback of the loop is no process and cannot own an end", what);
         return NULL;
     }
+    if (x == channel)
+        usp_channel_used(channel, task);
     struct usp_end *end = usp_end_new(channel, side, task, usp_worker_index());
     if (!end)
         usp_report("%s: the shared arena is full", what);

@@ -179,6 +179,7 @@ static int wait_for_partner(struct usp_end *end, void *value, const struct usp_b
         usp_stash(offer);
     }
     self->site = site;
+    usp_task_arming(self);
     usp_task_open(self);
     usp_enqueue(offer, (enum usp_side)offer->side);
     usp_unlock(channel);
@@ -186,6 +187,7 @@ static int wait_for_partner(struct usp_end *end, void *value, const struct usp_b
     int armed = seconds >= 0 ? usp_timer_arm(self, INDEX_TIMER, seconds) : 0;
     if (__builtin_expect(armed < 0, 0) && usp_task_claim(self, usp_worker_index(), INDEX_TIMER))
         usp_wake(self);
+    usp_task_armed(self);
     usp_park();
     if (seconds >= 0)
         usp_sources_disarm(self);

@@ -118,6 +118,7 @@ static long offer_all(struct usp_choice *choice, struct usp_task *self, struct u
         k++;
     }
     USP_FAILPOINT("offers-written");
+    usp_task_arming(self);
     usp_task_open(self);
     USP_FAILPOINT("choice-open");
     for (k = 0; k < choice->n_offers; k++)
@@ -175,6 +176,7 @@ static long park(struct usp_choice *choice, struct usp_task *self)
     int armed = arm_all(choice, self);
     if (armed < 0 && usp_task_claim(self, usp_worker_index(), USP_SOURCE_INDEX))
         usp_wake(self);
+    usp_task_armed(self);
     usp_park();
     usp_sources_disarm(self);
     self->site = NULL;

@@ -141,6 +141,7 @@ int usp_sync_park(struct usp_sync *sync, double seconds, const char *site, void 
     offer->single = 0;
     offer->looks = 0;
     self->site = site;
+    usp_task_arming(self);
     usp_task_open(self);
     usp_enqueue(offer, USP_READER);
     usp_unlock(channel);
@@ -149,6 +150,7 @@ int usp_sync_park(struct usp_sync *sync, double seconds, const char *site, void 
     int armed = seconds >= 0 ? usp_timer_arm(self, INDEX_TIMER, seconds) : 0;
     if (armed < 0 && usp_task_claim(self, usp_worker_index(), INDEX_TIMER))
         usp_wake(self);
+    usp_task_armed(self);
     usp_park();
     if (seconds >= 0)
         usp_sources_disarm(self);

@@ -1,36 +1,219 @@
-/* Nothing in the program can ever run again: every process waits for another, the loop has nothing that could
-   happen, and there is no other worker. Then the program is told what waits for what, and ends; it would
-   hang otherwise. This sees a program that is one worker whole; it never takes a program that could go on
-   for one that cannot: whatever the loop still holds, be it the program's own, counts as hope. */
+/* Deadlocks: when to look for them, and what is done then. What they are, and how they are found, is in graph.h.
+
+   Any worker may look. It does so a moment after it has fallen asleep, by a timer: at once if all the others sleep as
+   well, for then it may be the end of the whole program; else now and then, and never for more than a small part of
+   the time. Where nothing has run since the last time nobody looks again. Of all workers one looks at a time.
+
+   A deadlock of the whole program is told, and ended: all who wait for it are marked, and the channels that the
+   others wait for are poisoned. A partial one is told, once for each process. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "process/graph.h"
 #include "process/process.h"
 #include "runtime/report.h"
 
-static void tell(const struct usp_task *task)
+#define SOON_MS 100         /* after a worker has fallen asleep */
+#define LATER_MS 1000       /* while others are awake */
+#define SHARE 200           /* looking takes at most one part in so many of the time */
+#define BUSY_NS 2000000     /* and at most so long where the worker has something else to do */
+#define CAUSE "deadlock: nothing in the program could ever run again"
+
+static enum { REPORT, ABORT, OFF } mode;
+static uv_timer_t timer;
+static bool armed;        /* the timer runs */
+static bool begun;        /* it is a handle of this worker's loop */
+static uint32_t seen_runs; /* of this worker, when it last looked */
+
+/* ---- what is done ---- */
+
+__attribute__((noreturn)) static void end_program(int signum)
 {
-    char waits[400];
-    if (!usp_describe_wait(task, waits, sizeof waits))
-        snprintf(waits, sizeof waits, "for other processes to end");
-    usp_report("  process '%s' waits %s%s%s%s", task->name, waits, task->site ? " (at " : "",
-               task->site ? task->site : "", task->site ? ")" : "");
+    if (!usp_worker_is_root())
+        kill(usp_shared->root, signum);
+    else if (signum == SIGABRT)
+        abort();
+    else
+        exit(1);
+    for (;;) /* it ends with the root */
+        pause();
+}
+
+/* Light processes that wait for ever do not keep a program from ending. */
+static bool only_light_are_left(const struct usp_graph *graph)
+{
+    for (uint32_t i = 0; i < graph->n_nodes; i++)
+        if (graph->nodes[i].worker != 0)
+            return false;
+    return graph->main_ends;
+}
+
+/* A lock, a queue and the like stay as they are: only those who wait for them are told. */
+static bool is_poisoned(const struct usp_channel *channel)
+{
+    return !channel->lenient && (channel->maker || !channel->held);
+}
+
+/* First all are claimed, then the channels are poisoned, and only then does anybody run: until then no channel goes. */
+static void end_deadlock(const struct usp_graph *graph)
+{
+    struct usp_task **claimed = malloc((graph->n_wants + 1) * sizeof *claimed);
+    uint32_t n = 0;
+    if (!claimed || graph->n_wants == 0)
+        end_program(SIGTERM);
+    for (uint32_t i = 0; i < graph->n_nodes; i++)
+        if (graph->nodes[i].kind == USP_NODE_JOINS)
+            graph->nodes[i].task->hope.told |= USP_TOLD_DEADLOCK;
+    for (uint32_t i = 0; i < graph->n_wants; i++) {
+        struct usp_channel *channel = graph->spots[graph->wants[i].channel].channel;
+        struct usp_offer *offer;
+        usp_lock(channel);
+        while ((offer = usp_take(channel, (enum usp_side)graph->wants[i].side)) && n < graph->n_wants)
+            claimed[n++] = offer->task;
+        usp_unlock(channel);
+    }
+    for (uint32_t i = 0; i < graph->n_wants; i++) {
+        struct usp_channel *channel = graph->spots[graph->wants[i].channel].channel;
+        if (is_poisoned(channel))
+            usp_channel_poison(channel, CAUSE);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        claimed[i]->outcome = UVCSP_POISONED;
+        usp_wake_any(claimed[i]);
+    }
+    free(claimed);
+}
+
+/* Takes a picture; false if it could not be had. */
+static bool look(uint64_t deadline)
+{
+    struct usp_graph graph;
+    if (usp_graph_take(&graph, deadline)) {
+        bool dead = usp_graph_is_dead(&graph), over = dead && only_light_are_left(&graph);
+        if (!over && usp_graph_tell(&graph) && mode == ABORT)
+            end_program(SIGABRT);
+        if (dead && !over)
+            end_deadlock(&graph);
+    }
+    bool looked = !graph.failed;
+    usp_graph_free(&graph);
+    return looked;
+}
+
+/* ---- one at a time ---- */
+
+static uint64_t identity(void)
+{
+    unsigned self = usp_worker_index();
+    return ((uint64_t)usp_worker_of(self)->generation << 32 | self) + 1;
+}
+
+static bool become_watcher(void)
+{
+    uint64_t other = atomic_load(&usp_shared->watcher);
+    if (other != 0) {
+        unsigned index = (unsigned)((other - 1) & UINT32_MAX);
+        if (usp_worker_of(index)->generation == (uint32_t)((other - 1) >> 32) &&
+            !usp_supervise_has_ended(index))
+            return false;
+    }
+    return atomic_compare_exchange_strong(&usp_shared->watcher, &other, identity());
+}
+
+/* ---- when ---- */
+
+struct calm {
+    uint64_t state;  /* changes when anything has run */
+    bool all_asleep; /* and nothing is on its way to them */
+    bool lent;       /* the program has a loop, and may do something there that wakes nobody */
+};
+
+static struct calm look_around(void)
+{
+    struct calm calm = {.all_asleep = usp_sched.head == NULL};
+    uint32_t n = atomic_load(&usp_shared->n_records);
+    for (unsigned i = 0; i < n; i++) {
+        struct usp_worker *worker = usp_worker_of(i);
+        uint32_t state = atomic_load(&worker->state);
+        calm.state = calm.state * 31 + atomic_load(&worker->runs) + state + worker->generation +
+                     atomic_load(&worker->foreign);
+        calm.lent |= atomic_load(&worker->lent) != 0;
+        if (state != USP_WORKER_FREE && i != usp_worker_index())
+            calm.all_asleep &= state == USP_WORKER_RUNNING && atomic_load(&worker->sleeping) &&
+                               !atomic_load(&worker->mailbox);
+    }
+    return calm;
+}
+
+static void on_timer(uv_timer_t *handle);
+
+static void arm(unsigned ms)
+{
+    if (!begun) {
+        begun = uv_timer_init(usp_loop(), &timer) == 0;
+        uv_unref((uv_handle_t *)&timer);
+    }
+    armed = begun && uv_timer_start(&timer, on_timer, ms, 0) == 0;
+}
+
+/* True: it has been looked at, and nothing has to be looked at again before something has run. */
+static bool watch(struct calm calm)
+{
+    uint64_t now = uv_hrtime(), last = atomic_load(&usp_shared->watched);
+    uint64_t cost = atomic_load(&usp_shared->watch_cost);
+    if (calm.all_asleep && last != 0 && calm.state == atomic_load(&usp_shared->watch_state))
+        return true;
+    if (now - last < cost * SHARE || (!calm.all_asleep && now - last < LATER_MS * 1000000ull))
+        return false;
+    if (!become_watcher())
+        return false;
+    bool looked = look(usp_sched.head ? now + BUSY_NS : 0);
+    uint64_t end = uv_hrtime();
+    atomic_store(&usp_shared->watched, end);
+    atomic_store(&usp_shared->watch_cost, end - now);
+    atomic_store(&usp_shared->watch_state, looked && calm.all_asleep ? calm.state : ~calm.state);
+    atomic_store(&usp_shared->watcher, 0);
+    return looked && calm.all_asleep;
+}
+
+static void on_timer(uv_timer_t *handle)
+{
+    (void)handle;
+    armed = false;
+    struct calm calm = look_around();
+    seen_runs = atomic_load(&usp_worker_of(usp_worker_index())->runs);
+    if (!watch(calm))
+        arm(calm.all_asleep ? SOON_MS : LATER_MS);
+    else if (calm.lent)
+        arm(LATER_MS);
+}
+
+static void on_rest(void)
+{
+    if (armed || mode == OFF)
+        return;
+    if (!begun || atomic_load(&usp_worker_of(usp_worker_index())->runs) != seen_runs)
+        arm(SOON_MS);
 }
 
 void usp_deadlock(void)
 {
-    const char *mode = getenv("UVCSP_DEADLOCK");
-    if (mode && strcmp(mode, "off") == 0)
+    if (mode != OFF)
+        look(0);
+}
+
+void usp_deadlock_begin(void)
+{
+    armed = begun = false;
+    usp_worker_hooks.rests = on_rest;
+    if (!usp_worker_is_root())
         return;
-    usp_report("deadlock: nothing in this program can ever run again");
-    unsigned n = 0;
-    for (struct usp_fibre *fibre = usp_sched.all; fibre; fibre = fibre->all_next)
-        if (fibre->task && ++n <= 20)
-            tell(fibre->task);
-    if (n > 20)
-        usp_report("  and %u more", n - 20);
-    if (mode && strcmp(mode, "abort") == 0)
-        abort();
-    exit(1);
+    const char *text = getenv("UVCSP_DEADLOCK");
+    mode = !text || !*text || strcmp(text, "report") == 0 ? REPORT
+           : strcmp(text, "abort") == 0                  ? ABORT
+           : strcmp(text, "off") == 0                    ? OFF : REPORT;
+    if (text && mode == REPORT && *text && strcmp(text, "report") != 0)
+        usp_report("UVCSP_DEADLOCK=%s is none of report, abort and off; it is report", text);
 }

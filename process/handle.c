@@ -104,7 +104,11 @@ uvcsp_handle *uvcsp_spawn(uvcsp_process value)
     if (!process)
         return no_handle(NULL, -EINVAL);
     struct uvcsp_handle *handle = new_handle();
-    int worker, rc = handle ? usp_fork_join(&process, 1, &worker) : -ENOMEM;
+    int worker = -1, rc = handle ? usp_fork_join(&process, 1, &worker) : -ENOMEM;
+    if (rc == 0 && worker >= 0) {
+        usp_worker_of((unsigned)worker)->handle = &handle->ended;
+        usp_worker_of((unsigned)worker)->handle_of = (uint16_t)(usp_worker_index() + 1);
+    }
     if (rc == 0)
         rc = usp_fork_launch(process, worker, worker_ended, handle);
     usp_process_release(process);
@@ -142,12 +146,14 @@ int uvcsp_join(uvcsp_handle *handle, double seconds)
         usp_end_process(USP_KILLED, NULL);
     usp_wait_of(self)->n = 0;
     self->site = "uvcsp_join";
+    usp_task_arming(self);
     usp_task_open(self);
     int rc = usp_event_arm(self, INDEX_EVENT, &handle->ended);
     if (rc == 0 && seconds > 0)
         rc = usp_timer_arm(self, INDEX_TIMER, seconds);
     if (rc < 0 && usp_task_claim(self, usp_worker_index(), INDEX_TIMER))
         usp_wake(self);
+    usp_task_armed(self);
     usp_park();
     usp_sources_disarm(self);
     self->site = NULL;
@@ -225,8 +231,14 @@ void uvcsp_handle_free(uvcsp_handle *handle)
     USP_ENTER();
     if (!handle)
         return;
-    if (handle->ended.set)
+    if (handle->ended.set) {
         delete_handle(handle);
-    else
-        handle->freed = true;
+        return;
+    }
+    handle->freed = true;
+    if (!handle->light)
+        usp_worker_of(handle->worker)->handle_of = 0;
+    for (struct usp_fibre *fibre = usp_sched.all; fibre && handle->light; fibre = fibre->all_next)
+        if (fibre->task && fibre->task->hope.handle == &handle->ended)
+            fibre->task->hope.handle_of = 0;
 }

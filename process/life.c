@@ -73,6 +73,8 @@ static int check_end(void **place, enum usp_side side, void *arg)
     if (!channel)
         return -EINVAL;
     const struct usp_end *end = *place;
+    if (*place == channel)
+        usp_channel_used(channel, usp_current()->task);
     if (end->magic == USP_END_MAGIC && end->side != side) {
         usp_report("%s: an end of the wrong direction", what);
         return -EINVAL;
@@ -96,6 +98,25 @@ static int join_end(void **place, enum usp_side side, void *arg)
     *place = end;
     joining->done++;
     return 0;
+}
+
+/* A process that is given a channel as a value, or somebody else's end, may use it without an end of its own. */
+static void look_at_values(const struct usp_process *process)
+{
+    for (const struct uvcsp_param *p = process->kind->params; p->kind != UVCSP_PARAM_END; p++) {
+        size_t end = p[1].kind == UVCSP_PARAM_END ? process->kind->size : p[1].offset;
+        for (size_t at = p->offset; p->kind == UVCSP_PARAM_VAL_KIND && at + sizeof(void *) <= end;
+             at += sizeof(void *)) {
+            void *x;
+            memcpy(&x, (const char *)process->args + at, sizeof x);
+            struct usp_channel *channel = usp_arena_is(x, USP_BLOCK_CHANNEL) ? x : NULL;
+            const struct usp_end *its = usp_arena_is(x, USP_BLOCK_END) ? x : NULL;
+            if (its && its->magic == USP_END_MAGIC)
+                channel = its->channel;
+            if (channel && channel->magic == USP_CHANNEL_MAGIC)
+                usp_channel_used(channel, NULL);
+        }
+    }
 }
 
 static int join_conn(void **place, void *arg)
@@ -152,6 +173,7 @@ int usp_process_join(struct usp_process *process, unsigned worker, struct usp_ta
     int rc = each_end(process, check_end, (void *)(uintptr_t)name);
     if (rc)
         return rc;
+    look_at_values(process);
     struct joining joining = {name, worker, task, 0};
     rc = each_end(process, join_end, &joining);
     if (rc) {
@@ -195,6 +217,10 @@ static struct usp_task *new_task(const char *name)
     task->name = name;
     task->worker = (uint16_t)usp_worker_index();
     usp_wait_of(task)->first.task = task;
+    struct usp_worker *self = usp_worker_of(usp_worker_index());
+    atomic_store_explicit(&self->tasks_made, /* nobody else writes it */
+                          atomic_load_explicit(&self->tasks_made, memory_order_relaxed) + 1,
+                          memory_order_release);
     return task;
 }
 
@@ -229,6 +255,8 @@ int usp_process_prepare(struct usp_process *process)
         usp_report("process '%s': the shared arena is full", process->kind->name);
         return -ENOMEM;
     }
+    process->task->hope.waiter = usp_current()->task;
+    process->task->hope.state = USP_HOPE_UNBORN;
     int rc = usp_process_join(process, usp_worker_index(), process->task);
     if (rc < 0) {
         free_task(process->task);
@@ -315,6 +343,10 @@ int usp_process_launch(struct usp_process *process, struct usp_join *join,
     fibre->unwind = unwind;
     fibre->parent = usp_current() == usp_sched.loop_fibre ? NULL : usp_current();
     process->fibre = fibre;
+    process->task->hope.waiter = join ? join->task : NULL;
+    process->task->hope.handle = handle ? &handle->ended : NULL;
+    process->task->hope.handle_of = (uint16_t)(handle ? usp_worker_index() + 1 : 0);
+    process->task->hope.state = 0;
     process->task->fibre = fibre;
     usp_ready(fibre);
     return 0;

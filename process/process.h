@@ -120,8 +120,10 @@ void usp_handles_deinit(void);
 
 /* ---- deadlock.c ---- */
 
-/* Says on stderr who waits for what, and ends the program; UVCSP_DEADLOCK=off in the environment has it wait on,
-   abort has it dump core. */
+/* In a new worker, and in the root: looks for deadlocks from time to time, as UVCSP_DEADLOCK in the environment
+   says. */
+void usp_deadlock_begin(void);
+/* Looks now: there is no other worker, and this one can never run again. */
 void usp_deadlock(void);
 
 /* ---- root.c ---- */

@@ -79,7 +79,10 @@ static void wait_for_all(void)
     do {
         while (!all_ended()) {
             waiting_for_all = true;
+            main_process.task->hope.epoch++;
+            main_process.task->hope.state |= USP_HOPE_ENDS;
             usp_park();
+            main_process.task->hope.state &= (uint8_t)~USP_HOPE_ENDS;
             if (!waiting_for_all)
                 break;
         }
@@ -189,6 +192,7 @@ static void adopted(void)
     if (usp_conn_hooks.forked)
         usp_conn_hooks.forked();
     usp_bias_init();
+    usp_deadlock_begin();
     main_fibre = NULL;
     waiting_for_all = false;
 }
@@ -202,6 +206,7 @@ static int enter(void)
     usp_worker_hooks.adopted = adopted;
     usp_worker_hooks.stuck = on_stuck;
     usp_worker_hooks.orphan_ended = usp_somebody_ended;
+    usp_deadlock_begin();
     read_environment();
     main_fibre = usp_current();
     struct usp_task *task = usp_arena_alloc(sizeof *task, USP_BLOCK_TASK);

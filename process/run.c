@@ -77,9 +77,15 @@ static int prepare_batch(struct batch *batch)
 /* The first failure to start cannot wake a joiner that does not wait yet: one more is counted until then. */
 static int wait_for(struct usp_join *join)
 {
-    if (--join->left > 0)
+    struct usp_hope *hope = &join->task->hope;
+    hope->told &= (uint8_t)~USP_TOLD_DEADLOCK;
+    if (--join->left > 0) {
+        hope->epoch++;
+        hope->state |= USP_HOPE_JOINS;
         usp_park();
-    return join->failed;
+        hope->state &= (uint8_t)~USP_HOPE_JOINS;
+    }
+    return hope->told & USP_TOLD_DEADLOCK ? -EDEADLK : join->failed;
 }
 
 static int run_light(struct batch *batch)
@@ -116,12 +122,15 @@ int uvcsp_seq(const uvcsp_process *values, size_t n)
     if (rc < 0)
         return rc;
     int failed = 0;
+    bool dead = false;
     for (size_t i = 0; i < n; i++) {
         struct batch one = {.all = &batch.all[i], .n = 1};
-        failed += run_light(&one);
+        int rc_one = run_light(&one);
+        dead |= rc_one < 0;
+        failed += rc_one < 0 ? 0 : rc_one;
     }
     free_batch(&batch);
-    return failed;
+    return dead ? -EDEADLK : failed;
 }
 
 /* ---- forked ---- */
@@ -140,6 +149,9 @@ static int run_forked(struct batch *batch)
     struct usp_join join = {.task = usp_current()->task, .left = batch->n + 1};
     int *workers = malloc((batch->n ? batch->n : 1) * sizeof *workers);
     int rc = workers ? usp_fork_join(batch->all, batch->n, workers) : -ENOMEM;
+    for (size_t i = 0; rc == 0 && i < batch->n; i++)
+        if (workers[i] >= 0)
+            usp_worker_of((unsigned)workers[i])->waiter = join.task;
     for (size_t i = 0; rc == 0 && i < batch->n; i++)
         if (usp_fork_launch(batch->all[i], workers[i], member_ended, &join) < 0) {
             join.failed++;

@@ -19,6 +19,7 @@ double uvcsp_now(void)
 uv_loop_t *uvcsp_loop(void)
 {
     USP_ENTER();
+    atomic_store(&usp_worker_of(usp_worker_index())->lent, 1);
     return usp_loop();
 }
 
@@ -37,6 +38,7 @@ static uint32_t wait_for_source(struct usp_task *self, int armed)
 {
     if (armed < 0 && usp_task_claim(self, usp_worker_index(), INDEX_TIMER))
         usp_wake(self);
+    usp_task_armed(self);
     usp_park();
     usp_sources_disarm(self);
     self->site = NULL;
@@ -57,6 +59,7 @@ static struct usp_task *begin_wait(const char *what)
         usp_end_process(USP_KILLED, NULL);
     usp_wait_of(self)->n = 0;
     self->site = what;
+    usp_task_arming(self);
     usp_task_open(self);
     return self;
 }

@@ -151,6 +151,7 @@ static int open_epoll(void)
         return r;
     }
     uv_poll_start(&handle, UV_READABLE, some_ready); /* fails only when closing */
+    uv_unref((uv_handle_t *)&handle);                /* tasks say that they wait for a descriptor */
     return 0;
 }
 

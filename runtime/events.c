@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "runtime/task.h"
+
 int usp_event_arm(struct usp_task *task, uint32_t index, struct usp_event *event)
 {
     if (event->set)
@@ -9,6 +11,8 @@ int usp_event_arm(struct usp_task *task, uint32_t index, struct usp_event *event
     struct usp_source *source = usp_source_new(USP_SOURCE_EVENT, task, index, event);
     if (!source)
         return -ENOMEM;
+    task->hope.event = event;
+    task->hope.n_events += task->hope.n_events < UINT8_MAX;
     usp_source_link(source);
     usp_queue_append(&event->waiting, source);
     return 0;

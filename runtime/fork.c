@@ -134,6 +134,7 @@ __attribute__((noreturn)) static void be_born(const struct order *order, int fd,
     usp_arena_adopt(order->index);
     unsigned parent_index = usp_worker_index();
     int rc = usp_sched_adopt(order->index);
+    usp_sched.runs = &self->runs;
     usp_linger_reset();
     if (rc == 0)
         rc = usp_link_listen();

@@ -260,6 +260,10 @@ void usp_loop_for_ever(void)
                 usp_sched_hooks.wake_up();
         }
         if (usp_sched.head) {
+            if (usp_sched.runs) /* written here alone */
+                atomic_store_explicit(
+                    usp_sched.runs, atomic_load_explicit(usp_sched.runs, memory_order_relaxed) + 1,
+                    memory_order_release);
             struct usp_fibre *to = usp_pick();
             if (to != usp_sched.loop_fibre)
                 usp_switch_to(to);
@@ -368,12 +372,18 @@ int usp_sched_adopt(unsigned worker)
     return start_loop();
 }
 
-bool usp_sched_is_stuck(void)
+/* All of the library's own handles but this one are unreferenced. */
+bool usp_sched_has_foreign(void)
 {
     uv_unref((uv_handle_t *)&keep_alive);
-    bool stuck = !usp_sched.head && !uv_loop_alive(&loop);
+    bool foreign = uv_loop_alive(&loop);
     uv_ref((uv_handle_t *)&keep_alive);
-    return stuck;
+    return foreign;
+}
+
+bool usp_sched_is_stuck(void)
+{
+    return !usp_sched.head && usp_sources_armed == 0 && !usp_sched_has_foreign();
 }
 
 /* A bell may come late, by a signal: libuv would abort. */

@@ -32,6 +32,7 @@ struct usp_sched {
     uint64_t seed;                 /* state of the generator; 0: FIFO */
     uint64_t polled;               /* ticks when libuv last had a turn */
     uv_loop_t *loop;
+    _Atomic uint32_t *runs;        /* in the worker table: how often the loop's fibre has let others run; or NULL */
 };
 extern struct usp_sched usp_sched;
 
@@ -129,6 +130,9 @@ void usp_on_loop_stack(void (*fn)(void *), void *arg);
 
 /* Gives the loop one turn without waiting. Only on the loop's fibre. */
 void usp_poll(void);
+
+/* Does the loop hold anything of the program's that is active, or a request of anybody's? */
+bool usp_sched_has_foreign(void);
 
 /* Nothing is ready, and the loop has nothing that could make anything ready. On the loop's fibre. */
 bool usp_sched_is_stuck(void);

@@ -85,6 +85,7 @@ int usp_signal_watch(int signum)
         uv_close((uv_handle_t *)&watcher->handle, closed);
         return r;
     }
+    uv_unref((uv_handle_t *)&watcher->handle); /* tasks say that they wait for it */
     watchers[signum] = watcher;
     return 0;
 }

@@ -10,8 +10,6 @@
 
 #include "runtime/sources.h"
 
-enum usp_source_kind { USP_SOURCE_TIMER, USP_SOURCE_FD, USP_SOURCE_SIGNAL, USP_SOURCE_EVENT };
-
 struct usp_source {
     struct usp_source *of_task; /* the next of its task; in the pool, the next free one */
     struct usp_source *all;     /* the next of its pool */

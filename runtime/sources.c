@@ -9,6 +9,7 @@
 
 static struct usp_pool plain = {.size = sizeof(struct usp_source)}; /* those without a timer */
 static uv_prepare_t before_sleep;
+unsigned usp_sources_armed;
 
 struct usp_source *usp_pool_take(struct usp_pool *pool, bool *newp)
 {
@@ -87,6 +88,8 @@ void usp_source_link(struct usp_source *source)
     struct usp_fibre *fibre = source->task->fibre;
     source->of_task = fibre->sources;
     fibre->sources = source;
+    source->task->hope.sources |= (uint8_t)(1 << source->kind);
+    usp_sources_armed += source->kind != USP_SOURCE_EVENT;
 }
 
 bool usp_source_fire(struct usp_source *source)
@@ -136,8 +139,10 @@ void usp_sources_disarm(struct usp_task *task)
 {
     struct usp_source *source = task->fibre->sources;
     task->fibre->sources = NULL;
+    task->hope.sources = task->hope.n_events = 0;
     while (source) {
         struct usp_source *next = source->of_task;
+        usp_sources_armed -= source->kind != USP_SOURCE_EVENT;
         disarm[source->kind](source);
         source = next;
     }
@@ -167,6 +172,7 @@ void usp_sources_deinit(void)
     usp_timers_deinit();
     usp_fds_deinit();
     usp_signals_deinit();
+    usp_sources_armed = 0;
     free_all(usp_pool_empty(&plain));
 }
 
@@ -176,4 +182,5 @@ void usp_sources_forget(uv_loop_t *loop)
     usp_timers_forget();
     usp_fds_forget();
     usp_pool_forget(&plain);
+    usp_sources_armed = 0;
 }

@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <uv.h>
 
+enum usp_source_kind { USP_SOURCE_TIMER, USP_SOURCE_FD, USP_SOURCE_SIGNAL, USP_SOURCE_EVENT };
+
 struct usp_task;
 struct usp_source; /* linked in the fibre of its task: usp_fibre.sources */
 
@@ -27,6 +29,9 @@ int usp_timer_arm(struct usp_task *task, uint32_t index, double seconds);
 int usp_fd_arm(struct usp_task *task, uint32_t index, int fd, int events);
 int usp_signal_arm(struct usp_task *task, uint32_t index, int signum);
 int usp_event_arm(struct usp_task *task, uint32_t index, struct usp_event *event);
+
+/* Sources of this worker's tasks that are armed, events not counted: what may happen without anybody's doing. */
+extern unsigned usp_sources_armed;
 
 /* Disarms all sources of the task. */
 void usp_sources_disarm(struct usp_task *task);

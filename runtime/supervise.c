@@ -160,6 +160,7 @@ int usp_supervise_add(unsigned index, pid_t pid, int fd, usp_ended_fn *ended, vo
     child->next = children;
     children = child;
     n_children++;
+    uv_unref((uv_handle_t *)&child->poll); /* n_running says that there are children */
     return uv_poll_start(&child->poll, UV_READABLE, on_pidfd);
 }
 

@@ -24,6 +24,31 @@ enum { USP_NONE = 0, USP_OPEN = 1, USP_DEAD = 2, USP_CLAIMED = 3, USP_DONE = 4 /
 
 struct usp_fibre;
 
+/* What the worker of a task says of it to those who look for deadlocks (process/graph.h), and is not in its offers. A
+   plain READ or WRITE writes none of it. */
+struct usp_hope {
+    uint8_t state;            /* USP_HOPE_... */
+    uint8_t sources;          /* armed: 1 << kind for each */
+    uint8_t n_events;         /* of them that are events */
+    uint8_t told;             /* by those who look: USP_TOLD_... */
+    uint16_t handle_of;       /* the worker that has its handle, plus 1; 0: there is none */
+    uint32_t epoch;           /* another one for each wait that is no plain READ or WRITE */
+    struct usp_task *waiter;  /* waits in PAR, CO or SEQ for its end; of an unborn one: will start it */
+    const void *handle;       /* the event that is set at its end, in the memory of that worker */
+    const void *event;        /* the event that it waits for, the last one armed */
+};
+
+enum {
+    USP_HOPE_ARMING = 1, /* its commit word is open, but it still runs */
+    USP_HOPE_UNBORN = 2, /* prepared, not started */
+    USP_HOPE_JOINS = 4,  /* waits in PAR, CO or SEQ */
+    USP_HOPE_ENDS = 8,   /* main, which waits for all others to end */
+};
+enum {
+    USP_TOLD_LOST = 1,     /* it has been told that this one waits for ever */
+    USP_TOLD_DEADLOCK = 2, /* whom it waits for was ended for that reason */
+};
+
 struct usp_task {
     _Atomic uint64_t commit;
     struct usp_fibre *fibre;     /* private to the worker of the task */
@@ -35,6 +60,7 @@ struct usp_task {
     uint8_t woken;               /* in the run queue, or running, since it was last opened */
     int32_t outcome;             /* what the claimer has to say; 0 unless it says otherwise */
     _Alignas(16) unsigned char room[USP_ROOM];
+    struct usp_hope hope;
 };
 
 enum {
@@ -73,6 +99,20 @@ static inline bool usp_task_claim(struct usp_task *task, unsigned worker, uint32
 static inline void usp_task_done(struct usp_task *task)
 {
     atomic_fetch_or_explicit(&task->commit, USP_DONE, memory_order_release);
+}
+
+/* Before a task is opened that will arm a source, or do something else that others see, before it parks; and when it
+   parks at last. */
+static inline void usp_task_arming(struct usp_task *task)
+{
+    task->hope.epoch++;
+    task->hope.state |= USP_HOPE_ARMING;
+    atomic_signal_fence(memory_order_seq_cst);
+}
+static inline void usp_task_armed(struct usp_task *task)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    *(volatile uint8_t *)&task->hope.state = task->hope.state & (uint8_t)~USP_HOPE_ARMING;
 }
 
 static inline void usp_task_open(struct usp_task *task)

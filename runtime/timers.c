@@ -45,6 +45,7 @@ static struct timer *take(void)
     struct timer *timer = (struct timer *)usp_pool_take(&pool, &is_new);
     if (timer && is_new) {
         uv_timer_init(usp_loop(), &timer->handle); /* cannot fail */
+        uv_unref((uv_handle_t *)&timer->handle);   /* its task says that it waits for it */
         timer->handle.data = timer;
     }
     return timer;

@@ -69,6 +69,10 @@ static void drain(void)
 static bool fall_asleep(void)
 {
     struct usp_worker *self = usp_worker_of(usp_worker_index());
+    if (usp_worker_hooks.rests)
+        usp_worker_hooks.rests();
+    if (__builtin_expect(atomic_load_explicit(&self->lent, memory_order_relaxed), 0))
+        atomic_store_explicit(&self->foreign, usp_sched_has_foreign(), memory_order_relaxed);
     atomic_store_explicit(&self->sleeping, 1, memory_order_seq_cst);
     return !usp_sched.head && !atomic_load_explicit(&self->mailbox, memory_order_seq_cst) &&
            !usp_supervise_pending();
@@ -101,6 +105,9 @@ int usp_worker_reserve(const char *name)
         atomic_store(&worker->gentle, 0);
         atomic_store(&worker->mailbox, NULL);
         atomic_store(&worker->sleeping, 0);
+        atomic_store(&worker->lent, atomic_load(&usp_worker_of(usp_worker_index())->lent));
+        worker->handle_of = 0;
+        worker->waiter = NULL;
         atomic_store(&worker->orphan, 0);
         atomic_store(&worker->parent, usp_worker_index());
         atomic_store(&worker->deaths_seen, atomic_load(&usp_shared->deaths));
@@ -147,6 +154,7 @@ int usp_runtime_init(void)
     struct usp_worker *self = usp_worker_of(0);
     self->pid = home;
     self->name = "main";
+    usp_sched.runs = &self->runs;
     atomic_store(&self->state, USP_WORKER_RUNNING);
     atomic_store(&usp_shared->n_records, 1);
     usp_sched_hooks = (struct usp_sched_hooks){drain, usp_linger, fall_asleep, wake_up, usp_worker_finished};

@@ -63,6 +63,14 @@ struct usp_worker {
     int address_size;
     char address[24];            /* of its listening socket, in the abstract namespace */
     const char *name;            /* of its first process */
+    /* for those who look for deadlocks (process/graph.h) */
+    _Atomic uint32_t runs;       /* usp_sched.runs */
+    _Atomic uint32_t lent;       /* the program has its loop ... */
+    _Atomic uint32_t foreign;    /* ... and what the loop had of the program's when the worker last fell asleep */
+    _Atomic uint32_t tasks_made;
+    uint16_t handle_of;          /* as in struct usp_hope */
+    struct usp_task *waiter;
+    const void *handle;
 };
 
 #define USP_UNBORN 0xffffffffu
@@ -75,6 +83,10 @@ struct usp_shared {
     _Atomic uint32_t n_records;  /* records ever used */
     _Atomic uint32_t n_running;  /* workers but the root */
     uint64_t secret;             /* who knows it has the arena mapped */
+    _Atomic uint64_t watcher;    /* who looks for deadlocks just now: generation << 32 | index, plus 1; or 0 */
+    _Atomic uint64_t watched;    /* when that was last done; nanoseconds */
+    _Atomic uint64_t watch_cost; /* and how long it took */
+    _Atomic uint64_t watch_state; /* what it found to be so: a sum over all workers */
     pid_t root;
     struct usp_worker workers[USP_MAX_WORKERS];
 };
@@ -147,6 +159,7 @@ struct usp_worker_hooks {
     void (*forgotten)(unsigned index, const char *how); /* in its supervisor: every survivor has looked */
     void (*orphan_ended)(void);            /* in the root: a child that it has taken over */
     void (*stuck)(void);                   /* in the root: nothing in the program can ever run again */
+    void (*rests)(void);                   /* it is about to sleep */
     void (*adopted)(void);                 /* in a new worker: forget the parent's private state */
 };
 extern struct usp_worker_hooks usp_worker_hooks;

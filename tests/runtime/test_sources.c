@@ -6,6 +6,9 @@ static void new_loop(void)
     uv_loop_t *own = calloc(1, sizeof *own);
     if (!own || uv_loop_init(own) < 0 || usp_sources_init(own) < 0)
         _exit(20);
+    static uv_async_t alive; /* no source keeps a loop alive */
+    if (uv_async_init(own, &alive, NULL) < 0)
+        _exit(20);
     own->data = usp_sched.loop; /* stays reachable, for valgrind */
     usp_sched.loop = own;
 }
