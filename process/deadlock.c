@@ -17,13 +17,14 @@
 
 #define SOON_MS 100         /* after a worker has fallen asleep */
 #define LATER_MS 1000       /* while others are awake */
+#define MANY_WORKERS 64
 #define SHARE 200           /* looking takes at most one part in so many of the time */
 #define BUSY_NS 2000000     /* and at most so long where the worker has something else to do */
 #define CAUSE "deadlock: nothing in the program could ever run again"
 
 static enum { REPORT, ABORT, OFF } mode;
 static uv_timer_t timer;
-static bool armed;        /* the timer runs */
+static enum { IDLE, SOON, LATER } armed; /* the timer does not run; will go off soon; some time later */
 static bool begun;        /* it is a handle of this worker's loop */
 static uint32_t seen_runs; /* of this worker, when it last looked */
 
@@ -61,6 +62,7 @@ static void end_deadlock(const struct usp_graph *graph)
 {
     struct usp_task **claimed = malloc((graph->n_wants + 1) * sizeof *claimed);
     uint32_t n = 0;
+    bool fresh = false;
     if (!claimed || graph->n_wants == 0)
         end_program(SIGTERM);
     for (uint32_t i = 0; i < graph->n_nodes; i++)
@@ -70,19 +72,23 @@ static void end_deadlock(const struct usp_graph *graph)
         struct usp_channel *channel = graph->spots[graph->wants[i].channel].channel;
         struct usp_offer *offer;
         usp_lock(channel);
-        while ((offer = usp_take(channel, (enum usp_side)graph->wants[i].side)) && n < graph->n_wants)
-            claimed[n++] = offer->task;
+        while (n < graph->n_wants && (offer = usp_take(channel, (enum usp_side)graph->wants[i].side))) {
+            struct usp_task *task = claimed[n++] = offer->task;
+            task->outcome = channel->lenient ? UVCSP_RETIRED : UVCSP_POISONED;
+            fresh |= !(task->hope.told & USP_TOLD_ENDED);
+            task->hope.told |= USP_TOLD_ENDED;
+        }
         usp_unlock(channel);
     }
+    if (!fresh) /* they would only wait again */
+        end_program(SIGTERM);
     for (uint32_t i = 0; i < graph->n_wants; i++) {
         struct usp_channel *channel = graph->spots[graph->wants[i].channel].channel;
         if (is_poisoned(channel))
             usp_channel_poison(channel, CAUSE);
     }
-    for (uint32_t i = 0; i < n; i++) {
-        claimed[i]->outcome = UVCSP_POISONED;
+    for (uint32_t i = 0; i < n; i++)
         usp_wake_any(claimed[i]);
-    }
     free(claimed);
 }
 
@@ -97,7 +103,7 @@ static bool look(uint64_t deadline)
         if (dead && !over)
             end_deadlock(&graph);
     }
-    bool looked = !graph.failed;
+    bool looked = !graph.failed && !graph.limbo;
     usp_graph_free(&graph);
     return looked;
 }
@@ -149,13 +155,17 @@ static struct calm look_around(void)
 
 static void on_timer(uv_timer_t *handle);
 
-static void arm(unsigned ms)
+/* Where there are many workers, each looks less often. */
+static void arm(int when)
 {
     if (!begun) {
         begun = uv_timer_init(usp_loop(), &timer) == 0;
         uv_unref((uv_handle_t *)&timer);
     }
-    armed = begun && uv_timer_start(&timer, on_timer, ms, 0) == 0;
+    unsigned soon = SOON_MS * (1 + atomic_load(&usp_shared->n_records) / MANY_WORKERS);
+    armed = when;
+    if (!begun || uv_timer_start(&timer, on_timer, when == SOON && soon < LATER_MS ? soon : LATER_MS, 0))
+        armed = IDLE;
 }
 
 /* True: it has been looked at, and nothing has to be looked at again before something has run. */
@@ -181,21 +191,20 @@ static bool watch(struct calm calm)
 static void on_timer(uv_timer_t *handle)
 {
     (void)handle;
-    armed = false;
+    armed = IDLE;
     struct calm calm = look_around();
     seen_runs = atomic_load(&usp_worker_of(usp_worker_index())->runs);
     if (!watch(calm))
-        arm(calm.all_asleep ? SOON_MS : LATER_MS);
+        arm(calm.all_asleep ? SOON : LATER);
     else if (calm.lent)
-        arm(LATER_MS);
+        arm(LATER);
 }
 
 static void on_rest(void)
 {
-    if (armed || mode == OFF)
-        return;
-    if (!begun || atomic_load(&usp_worker_of(usp_worker_index())->runs) != seen_runs)
-        arm(SOON_MS);
+    if (armed != SOON && mode != OFF &&
+        atomic_load(&usp_worker_of(usp_worker_index())->runs) != seen_runs)
+        arm(SOON);
 }
 
 void usp_deadlock(void)
@@ -204,16 +213,23 @@ void usp_deadlock(void)
         look(0);
 }
 
-void usp_deadlock_begin(void)
+static void read_environment(void)
 {
-    armed = begun = false;
-    usp_worker_hooks.rests = on_rest;
-    if (!usp_worker_is_root())
-        return;
     const char *text = getenv("UVCSP_DEADLOCK");
     mode = !text || !*text || strcmp(text, "report") == 0 ? REPORT
            : strcmp(text, "abort") == 0                  ? ABORT
            : strcmp(text, "off") == 0                    ? OFF : REPORT;
     if (text && mode == REPORT && *text && strcmp(text, "report") != 0)
         usp_report("UVCSP_DEADLOCK=%s is none of report, abort and off; it is report", text);
+}
+
+void usp_deadlock_begin(void)
+{
+    begun = false;
+    usp_worker_hooks.rests = on_rest;
+    if (usp_worker_is_root())
+        read_environment();
+    seen_runs = UINT32_MAX;
+    if (mode != OFF)
+        arm(LATER); /* a worker that never sleeps looks as well */
 }

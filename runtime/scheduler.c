@@ -260,10 +260,7 @@ void usp_loop_for_ever(void)
                 usp_sched_hooks.wake_up();
         }
         if (usp_sched.head) {
-            if (usp_sched.runs) /* written here alone */
-                atomic_store_explicit(
-                    usp_sched.runs, atomic_load_explicit(usp_sched.runs, memory_order_relaxed) + 1,
-                    memory_order_release);
+            usp_sched_count_run();
             struct usp_fibre *to = usp_pick();
             if (to != usp_sched.loop_fibre)
                 usp_switch_to(to);

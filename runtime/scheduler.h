@@ -32,7 +32,7 @@ struct usp_sched {
     uint64_t seed;                 /* state of the generator; 0: FIFO */
     uint64_t polled;               /* ticks when libuv last had a turn */
     uv_loop_t *loop;
-    _Atomic uint32_t *runs;        /* in the worker table: how often the loop's fibre has let others run; or NULL */
+    _Atomic uint32_t *runs;        /* in the worker table: usp_sched_count_run(); or NULL */
 };
 extern struct usp_sched usp_sched;
 
@@ -111,6 +111,15 @@ static inline __attribute__((always_inline)) void usp_park(void)
 
 /* Goes to the end of the run queue. */
 void usp_yield(void);
+
+/* Something has happened here: others are about to run, or a worker has ended. Written in this worker alone. */
+static inline void usp_sched_count_run(void)
+{
+    if (usp_sched.runs)
+        atomic_store_explicit(usp_sched.runs,
+                              atomic_load_explicit(usp_sched.runs, memory_order_relaxed) + 1,
+                              memory_order_release);
+}
 
 /* Makes a fibre that will call entry(arg), which must end by usp_fibre_exit(). It is not ready yet. NULL:
    no memory. */

@@ -78,6 +78,7 @@ static void uncount(struct usp_worker *worker)
 {
     if (atomic_exchange(&worker->counted, 0))
         atomic_fetch_sub(&usp_shared->n_running, 1);
+    usp_sched_count_run();
 }
 
 static void end_badly(unsigned index, int code, const char *how, usp_ended_fn *ended, void *arg)

@@ -47,6 +47,7 @@ enum {
 enum {
     USP_TOLD_LOST = 1,     /* it has been told that this one waits for ever */
     USP_TOLD_DEADLOCK = 2, /* whom it waits for was ended for that reason */
+    USP_TOLD_ENDED = 4,    /* a wait of its own was */
 };
 
 struct usp_task {

@@ -1,0 +1,378 @@
+/* What must not be taken for a deadlock: as long as one of these may happen, nothing is told. Each of them goes on
+   until it has been looked for deadlocks some times, or for a while where nobody looks. */
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include "tests/deadlock/deadlock.h"
+
+static uint64_t looked(void)
+{
+    return atomic_load(&usp_shared->watched);
+}
+
+struct looks {
+    uint64_t last;
+    int left;
+    double deadline;
+};
+
+static struct looks some_looks(void)
+{
+    return (struct looks){looked(), 2, uvcsp_now() + 4};
+}
+
+static bool more(struct looks *looks)
+{
+    if (looked() != looks->last) {
+        looks->last = looked();
+        looks->left--;
+    }
+    return looks->left > 0 && uvcsp_now() < looks->deadline;
+}
+
+#define QUIET(run)                                                                                 \
+    do {                                                                                           \
+        house_capture(2);                                                                          \
+        int told_ = (run);                                                                         \
+        char *said_ = house_captured();                                                            \
+        ck_assert_msg(told_ == 0 && !*said_, "%d: %s", told_, said_);                              \
+        free(said_);                                                                               \
+    } while (0)
+
+PROCESS(reads, IN(int, in))
+{
+    for (;;)
+        (void)READ(in);
+}
+
+PROCESS(sleeps, OUT(int, out))
+{
+    for (struct looks looks = some_looks(); more(&looks);)
+        uvcsp_sleep(0.02);
+    WRITE(out, 1);
+}
+
+TEST(a_process_that_sleeps)
+{
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int);
+    QUIET(PAR(sleeps(c), passes_on(c, d), reads(d)));
+}
+
+PROCESS(waits_with_timeout, OUT(int, out), IN(int, in))
+{
+    int x;
+    for (struct looks looks = some_looks(); more(&looks);)
+        ck_assert_int_eq(uvcsp_read_timeout(in, &x, 0.02), UVCSP_TIMEOUT);
+    for (struct looks looks = some_looks(); more(&looks);)
+        ck_assert_int_eq(ALT(ON_READ(in, &x), ON_TIMEOUT(0.02)), 1);
+    WRITE(out, 1);
+}
+
+TEST(a_timer)
+{
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int);
+    QUIET(PAR(waits_with_timeout(c, d), passes_on(c, d)));
+}
+
+PROCESS(computes, OUT(int, out))
+{
+    for (struct looks looks = some_looks(); more(&looks);)
+        ;
+    WRITE(out, 1);
+}
+
+TEST(a_child_that_computes)
+{
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int);
+    QUIET(PAR(computes(c), passes_on(c, d), reads(d)));
+}
+
+PROCESS(has_a_child_that_computes, OUT(int, out))
+{
+    ck_assert_int_eq(PAR(computes(out)), 0);
+}
+
+TEST(a_parent_of_a_child_that_computes)
+{
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int);
+    QUIET(PAR(has_a_child_that_computes(c), passes_on(c, d), reads(d)));
+}
+
+PROCESS(joins_what_computes, OUT(int, out))
+{
+    uvcsp_handle *one = SPAWN(computes(out)), *two = GO(sleeps(out));
+    (void)ALT(ON_ENDED(one), ON_ENDED(two));
+    ck_assert_int_eq(uvcsp_join(one, -1), UVCSP_OK);
+    ck_assert_int_eq(uvcsp_join(two, -1), UVCSP_OK);
+    WRITE(out, 2);
+}
+
+TEST(handles_of_processes_that_have_hope)
+{
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int);
+    QUIET(PAR(joins_what_computes(c), passes_on(c, d), reads(d)));
+}
+
+static void *writes_later(void *arg)
+{
+    struct looks looks = some_looks();
+    for (looks.left = 1, looks.deadline -= 3; more(&looks);)
+        usleep(10000);
+    if (write(*(int *)arg, "x", 1) != 1)
+        abort();
+    return NULL;
+}
+
+PROCESS(waits_for_descriptor, OUT(int, out))
+{
+    int fds[2];
+    char x;
+    pthread_t thread;
+    ck_assert_int_eq(pipe(fds), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, writes_later, &fds[1]), 0);
+    ck_assert_int_eq(ALT(ON_FD(fds[0], UV_READABLE)), 0);
+    ck_assert_int_eq(read(fds[0], &x, 1), 1);
+    pthread_join(thread, NULL);
+    close(fds[0]);
+    close(fds[1]);
+    WRITE(out, 1);
+}
+
+TEST(a_descriptor)
+{
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int);
+    QUIET(PAR(waits_for_descriptor(c), passes_on(c, d), reads(d)));
+}
+
+static void *signals_later(void *arg)
+{
+    struct looks looks = some_looks();
+    for (looks.left = 1, looks.deadline -= 3; more(&looks);)
+        usleep(10000);
+    kill(*(pid_t *)arg, SIGUSR1);
+    return NULL;
+}
+
+PROCESS(waits_for_signal, OUT(int, out), IN(int, in))
+{
+    int x;
+    pid_t pid = getpid();
+    pthread_t thread;
+    ck_assert_int_eq(ALT(ON_SIGNAL(SIGUSR1), ON_SKIP), 1); /* its default effect is off from here on */
+    ck_assert_int_eq(pthread_create(&thread, NULL, signals_later, &pid), 0);
+    ck_assert_int_eq(ALT(ON_READ(in, &x), ON_SIGNAL(SIGUSR1)), 1);
+    pthread_join(thread, NULL);
+    WRITE(out, 1);
+}
+
+TEST(a_signal)
+{
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int);
+    QUIET(PAR(waits_for_signal(c, d), passes_on(c, d)));
+}
+
+static void sleeps_outside(void *arg)
+{
+    (void)arg;
+    usleep(600000);
+}
+
+PROCESS(waits_for_a_thread, OUT(int, out))
+{
+    ck_assert_int_eq(uvcsp_blocking(sleeps_outside, NULL), 0);
+    WRITE(out, 1);
+}
+
+TEST(a_call_on_the_thread_pool)
+{
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int);
+    QUIET(PAR(waits_for_a_thread(c), passes_on(c, d), reads(d)));
+}
+
+static OUT_END(int) end_of_callback;
+static struct looks looks_of_callback;
+
+static void by_callback(uv_timer_t *timer)
+{
+    if (more(&looks_of_callback))
+        return;
+    ck_assert_int_eq(uvcsp_write_try(end_of_callback, &(int){1}), UVCSP_OK);
+    uv_close((uv_handle_t *)timer, NULL);
+}
+
+/* It waits for its own child, which waits for what a callback will write. */
+PROCESS(has_the_loop, IN(int, in), OUT(int, out))
+{
+    static uv_timer_t timer;
+    uv_timer_init(uvcsp_loop(), &timer);
+    looks_of_callback = some_looks();
+    end_of_callback = out;
+    uv_timer_start(&timer, by_callback, 20, 20);
+    (void)READ(in);
+}
+
+TEST(a_handle_of_the_programs)
+{
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int, .capacity = 1);
+    QUIET(PAR(has_the_loop(d, c), passes_on(c, d)));
+}
+
+/* An end that lies in a buffer is nobody's. */
+PROCESS(sends_its_end, OUT(uvcsp_end, out), OUT(int, mine))
+{
+    uvcsp_end end = MOBILE(mine);
+    WRITE(out, end);
+}
+
+PROCESS(takes_it_later, IN(uvcsp_end, in))
+{
+    for (struct looks looks = some_looks(); more(&looks);)
+        uvcsp_sleep(0.02);
+    uvcsp_end end = READ(in);
+    OUT_END(int) out = AS_OUT(int, end);
+    WRITE(out, 1);
+}
+
+TEST(a_mobile_end_in_a_buffer)
+{
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int);
+    CHAN(uvcsp_end) m = CHANNEL(uvcsp_end, .capacity = 1);
+    QUIET(PAR(sends_its_end(m, c), takes_it_later(m), passes_on(c, d), reads(d)));
+}
+
+TEST(a_mobile_end_on_offer)
+{
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int);
+    CHAN(uvcsp_end) m = CHANNEL(uvcsp_end);
+    QUIET(PAR(sends_its_end(m, c), takes_it_later(m), passes_on(c, d), reads(d)));
+}
+
+PROCESS(holds_the_same_side, IN(int, in), IN(int, other))
+{
+    (void)other;
+    for (struct looks looks = some_looks(); more(&looks);)
+        uvcsp_sleep(0.02);
+    POISON(in);
+}
+
+TEST(whoever_might_poison_what_they_wait_for)
+{
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int);
+    QUIET(PAR(holds_the_same_side(c, d), passes_on(c, d), passes_on(d, c)));
+}
+
+PROCESS(has_lock, VAL(uvcsp_lock *, lock), OUT(int, out), VAL(int, unused))
+{
+    (void)unused;
+    ck_assert_int_eq(uvcsp_lock_acquire(lock, -1), UVCSP_OK);
+    WRITE(out, 1);
+    for (struct looks looks = some_looks(); more(&looks);)
+        uvcsp_sleep(0.02);
+    ck_assert_int_eq(uvcsp_lock_release(lock), 0);
+}
+
+PROCESS(wants_lock, VAL(uvcsp_lock *, lock), IN(int, in))
+{
+    (void)READ(in);
+    ck_assert_int_eq(uvcsp_lock_acquire(lock, -1), UVCSP_OK);
+    ck_assert_int_eq(uvcsp_lock_release(lock), 0);
+}
+
+TEST(a_lock_that_somebody_may_release)
+{
+    uvcsp_lock *lock = uvcsp_lock_new();
+    CHAN(int) c = CHANNEL(int);
+    QUIET(PAR(has_lock(lock, c, 0), wants_lock(lock, c)));
+}
+
+PROCESS(sets_event, VAL(uvcsp_event *, event), VAL(uvcsp_queue *, queue))
+{
+    for (struct looks looks = some_looks(); more(&looks);)
+        uvcsp_sleep(0.02);
+    uvcsp_event_set(event);
+    ck_assert_int_eq(uvcsp_queue_put_new(queue, json_integer(1), -1), UVCSP_OK);
+}
+
+PROCESS(wants_event, VAL(uvcsp_event *, event))
+{
+    ck_assert_int_eq(uvcsp_event_wait(event, -1), UVCSP_OK);
+}
+
+PROCESS(wants_item, VAL(uvcsp_queue *, queue))
+{
+    json_t *item;
+    ck_assert_int_eq(uvcsp_queue_get(queue, &item, -1), UVCSP_OK);
+    json_decref(item);
+}
+
+TEST(an_event_and_a_queue)
+{
+    uvcsp_event *event = uvcsp_event_new();
+    uvcsp_queue *queue = uvcsp_queue_new(0);
+    QUIET(PAR(sets_event(event, queue), wants_event(event), wants_event(event), wants_item(queue)));
+    uvcsp_queue_free(queue);
+}
+
+PROCESS(barrier_later, VAL(uvcsp_barrier *, barrier), VAL(int, late))
+{
+    for (struct looks looks = some_looks(); late && more(&looks);)
+        uvcsp_sleep(0.02);
+    ck_assert_int_eq(uvcsp_barrier_wait(barrier, -1, NULL), UVCSP_OK);
+}
+
+TEST(a_barrier_that_somebody_has_not_reached)
+{
+    uvcsp_barrier *barrier = uvcsp_barrier_new(3, NULL, NULL);
+    QUIET(PAR(barrier_later(barrier, 0), barrier_later(barrier, 0), barrier_later(barrier, 1)));
+}
+
+/* A worker sends and receives all the time; its messages are on their way at any moment. */
+PROCESS(sends_much, OUT(uvcsp_bytes, out), IN(int, back))
+{
+    static char large[300000];
+    for (struct looks looks = some_looks(); more(&looks);) {
+        WRITE(out, ((uvcsp_bytes){large, sizeof large}));
+        (void)READ(back);
+    }
+}
+
+PROCESS(receives_much, IN(uvcsp_bytes, in), OUT(int, back))
+{
+    for (;;) {
+        uvcsp_bytes bytes = READ(in);
+        free(bytes.data);
+        WRITE(back, 1);
+    }
+}
+
+TEST(messages_on_their_way)
+{
+    CHAN(uvcsp_bytes) a = CHANNEL(uvcsp_bytes), b = CHANNEL(uvcsp_bytes, .carrier = UVCSP_SHARED);
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int);
+    QUIET(PAR(sends_much(a, c), receives_much(a, c), sends_much(b, d), receives_much(b, d)));
+}
+
+/* Workers come and go; others wait for what the last of them will bring. */
+PROCESS(writes_one, OUT(int, out), VAL(int, x))
+{
+    WRITE(out, x);
+}
+
+PROCESS(starts_others, OUT(int, out))
+{
+    for (struct looks looks = some_looks(); more(&looks);) {
+        CHAN(int) c = CHANNEL(int);
+        int x = PAR(writes_one(c, 1), reads(c));
+        ck_assert_int_eq(x, 0);
+        uvcsp_channel_free(c);
+    }
+    WRITE(out, 1);
+}
+
+TEST(workers_that_come_and_go)
+{
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int);
+    QUIET(PAR(starts_others(c), passes_on(c, d), reads(d)));
+}
+
+SUITE("hope", .after = uvcsp_shutdown)

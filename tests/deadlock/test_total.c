@@ -1,0 +1,344 @@
+/* Nothing in the program can ever run again: it is told, and ended. */
+#include "tests/deadlock/deadlock.h"
+
+/* What a PAR says that has to end so. */
+#define TOLD(run)                                                                                  \
+    __extension__({                                                                                \
+        house_capture(2);                                                                          \
+        int told_ = (run);                                                                         \
+        char *said_ = house_captured();                                                            \
+        ck_assert_msg(told_ == -EDEADLK, "%d: %s", told_, said_);                                  \
+        ck_assert_contains(said_, NOTHING_CAN_RUN);                                                \
+        said_;                                                                                     \
+    })
+
+TEST(two_that_wait_for_each_other_are_told_with_name_place_channel_side_and_cycle)
+{
+    CHAN(int) a = CHANNEL(int, .name = "a"), b = CHANNEL(int, .name = "b");
+    char *said = TOLD(PAR(passes_on(a, b), passes_on(b, a)));
+    ck_assert_int_eq(count_of(said, "process 'passes_on' (pid "), 2);
+    ck_assert_int_eq(count_of(said, "tests/deadlock/deadlock.h:"), 2);
+    ck_assert_contains(said, "waits to read from channel 'a' (made at ");
+    ck_assert_contains(said, "waits to read from channel 'b' (made at ");
+    ck_assert_int_eq(count_of(said, "test_total.c:"), 2);
+    ck_assert_contains(said, "process 'main' (pid ");
+    ck_assert_contains(said, "waits for the processes of its PAR, CO or SEQ to end");
+    ck_assert_contains(said, "the cycle: 'passes_on'");
+    ck_assert_int_eq(count_of(said, "waits for 'passes_on'"), 2);
+    free(said);
+}
+
+TEST(three_that_wait_in_a_circle_are_told)
+{
+    CHAN(int) a = CHANNEL(int), b = CHANNEL(int), c = CHANNEL(int);
+    char *said = TOLD(PAR(passes_on(a, b), passes_on(b, c), passes_on(c, a)));
+    ck_assert_int_eq(count_of(said, "waits for 'passes_on'"), 3);
+    free(said);
+}
+
+TEST(a_circle_of_light_and_forked_processes_is_told)
+{
+    CHAN(int) a = CHANNEL(int), b = CHANNEL(int), c = CHANNEL(int), d = CHANNEL(int);
+    char *said = TOLD(PAR(WORKER(passes_on(a, b), passes_on(b, c)), passes_on(c, d), passes_on(d, a)));
+    ck_assert_int_eq(count_of(said, "waits for 'passes_on'"), 4);
+    free(said);
+}
+
+TEST(a_circle_within_one_worker_is_told)
+{
+    CHAN(int) a = CHANNEL(int), b = CHANNEL(int);
+    char *said = TOLD(CO(passes_on(a, b), passes_on(b, a)));
+    ck_assert_contains(said, "the cycle: ");
+    free(said);
+}
+
+PROCESS(chooses, IN(int, in), IN(int, other), OUT(int, out))
+{
+    int x;
+    for (;;) {
+        (void)ALT(ON_READ(in, &x), ON_READ(other, &x));
+        WRITE(out, x);
+    }
+}
+
+TEST(a_choice_in_a_circle_is_told_with_its_guards)
+{
+    CHAN(int) a = CHANNEL(int, .name = "a"), b = CHANNEL(int, .name = "b"), c = CHANNEL(int, .name = "c");
+    char *said = TOLD(PAR(chooses(a, b, c), passes_on(c, a), passes_on(c, b)));
+    ck_assert_contains(said, "to read from channel 'a' (made at ");
+    ck_assert_contains(said, ", or to read from channel 'b' (made at ");
+    ck_assert_contains(said, "the cycle: ");
+    free(said);
+}
+
+PROCESS(writes_first, OUT(int, out), IN(int, in))
+{
+    for (int i = 0;; i++) {
+        WRITE(out, i);
+        WRITE(out, i);
+        (void)READ(in);
+    }
+}
+
+TEST(writers_at_full_buffers_are_told)
+{
+    CHAN(int) a = CHANNEL(int, .capacity = 1, .name = "a"), b = CHANNEL(int, .capacity = 1, .name = "b");
+    char *said = TOLD(PAR(writes_first(a, b), writes_first(b, a)));
+    ck_assert_contains(said, "waits to write to channel 'a' (made at ");
+    ck_assert_contains(said, "waits to write to channel 'b' (made at ");
+    free(said);
+}
+
+PROCESS(asks_first, IN(int, in), OUT(int, out))
+{
+    WRITE(out, READ(in));
+}
+
+PROCESS(reads_first, IN(int, in), OUT(int, out))
+{
+    (void)READ(in);
+    WRITE(out, 1);
+    WRITE(out, 1);
+}
+
+TEST(a_reader_whose_writers_all_wait_elsewhere_is_told)
+{
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int);
+    free(TOLD(PAR(reads_first(c, d), asks_first(d, c), asks_first(d, c))));
+}
+
+PROCESS(has_children, VAL(int *, result))
+{
+    CHAN(int) a = CHANNEL(int), b = CHANNEL(int);
+    *result = PAR(passes_on(a, b), passes_on(b, a));
+}
+
+TEST(a_parent_that_waits_for_them_gets_the_error_and_so_does_its_own)
+{
+    int *result = SHARED_VALUE(int, 0);
+    char *said = TOLD(PAR(has_children(result)));
+    ck_assert_int_eq(*result, -EDEADLK);
+    ck_assert_contains(said, "process 'has_children'");
+    free(said);
+}
+
+TEST(in_a_sequence_it_is_told_and_the_rest_is_run)
+{
+    CHAN(int) a = CHANNEL(int), b = CHANNEL(int), c = CHANNEL(int);
+    (void)OUT_OF(b);
+    int *result = SHARED_VALUE(int, 0);
+    free(TOLD(SEQ(passes_on(a, b), has_children(result), passes_on(c, c))));
+    ck_assert_int_eq(*result, -EDEADLK);
+}
+
+PROCESS(looks_at_cause, IN(int, in), OUT(int, out), VAL(int *, status), VAL(bool *, told))
+{
+    int x;
+    (void)out;
+    *status = uvcsp_read(in, &x);
+    *told = *status == UVCSP_POISONED && strncmp(uvcsp_cause(in), "deadlock: ", 10) == 0;
+}
+
+TEST(who_asks_for_the_status_sees_poison_and_the_cause)
+{
+    CHAN(int) a = CHANNEL(int), b = CHANNEL(int);
+    int *status = SHARED_VALUE(int, 0);
+    bool *told = SHARED_VALUE(bool, false);
+    free(TOLD(PAR(looks_at_cause(a, b, status, told), passes_on(b, a))));
+    ck_assert_int_eq(*status, UVCSP_POISONED);
+    ck_assert(*told);
+}
+
+static void note(void *noted)
+{
+    *(int *)noted += 1;
+}
+
+PROCESS(defers, IN(int, in), OUT(int, out), VAL(int *, noted))
+{
+    DEFER(note, noted);
+    WRITE(out, READ(in));
+}
+
+TEST(what_was_deferred_runs)
+{
+    CHAN(int) a = CHANNEL(int), b = CHANNEL(int);
+    int *noted = SHARED_VALUE(int, 0);
+    free(TOLD(PAR(defers(a, b, noted), passes_on(b, a))));
+    ck_assert_int_eq(*noted, 1);
+}
+
+PROCESS(locks, VAL(uvcsp_lock *, mine), VAL(uvcsp_lock *, other), IN(int, in), OUT(int, out), VAL(int *, status))
+{
+    ck_assert_int_eq(uvcsp_lock_acquire(mine, -1), UVCSP_OK);
+    int x = 0;
+    (void)ALT(ON_READ(in, &x), ON_WRITE(out, x)); /* both have theirs */
+    *status = uvcsp_lock_acquire(other, -1);
+}
+
+TEST(two_that_wait_for_each_others_locks_are_told)
+{
+    uvcsp_lock *one = uvcsp_lock_new(), *two = uvcsp_lock_new();
+    CHAN(int) c = CHANNEL(int);
+    int *status = SHARED_ARRAY(int, 2);
+    char *said = TOLD(PAR(locks(one, two, c, c, &status[0]), locks(two, one, c, c, &status[1])));
+    ck_assert_int_eq(count_of(said, "channel 'lock of "), 2);
+    /* either may be told first, and then release the lock that the other waits for */
+    ck_assert(status[0] == UVCSP_POISONED || status[1] == UVCSP_POISONED);
+    free(said);
+}
+
+PROCESS(gets, VAL(uvcsp_queue *, queue), VAL(int *, status))
+{
+    json_t *item;
+    *status = uvcsp_queue_get(queue, &item, -1);
+}
+
+TEST(who_waits_for_an_item_that_nobody_puts_into_a_queue_is_told)
+{
+    uvcsp_queue *queue = uvcsp_queue_new(3);
+    int *status = SHARED_VALUE(int, 0);
+    free(TOLD(PAR(gets(queue, status), gets(queue, status))));
+    ck_assert_int_eq(*status, UVCSP_RETIRED);
+    ck_assert_int_eq(uvcsp_queue_put_new(queue, json_integer(1), 0), UVCSP_OK);
+    uvcsp_queue_free(queue);
+}
+
+static void joins_a_queue(void)
+{
+    uvcsp_queue *queue = uvcsp_queue_new(3);
+    if (uvcsp_queue_put_new(queue, json_integer(1), 0) == UVCSP_OK)
+        (void)uvcsp_queue_join(queue, -1);
+}
+
+TEST(who_would_only_wait_again_is_ended_with_the_program)
+{
+    char *said;
+    int status = as_a_program(joins_a_queue, &said);
+    ck_assert_contains(said, NOTHING_CAN_RUN);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    free(said);
+}
+
+TEST(a_ring_of_many_is_told_in_part)
+{
+    enum { N = 300 };
+    CHAN(int) c[N];
+    ck_assert_int_eq(CHANNELS(int, c, N), 0);
+    char *said = TOLD(CO_FOR(i, N, passes_on(c[i], c[(i + 1) % N])));
+    ck_assert_contains(said, "and 281 more");
+    ck_assert_contains(said, "and so on, round 300 processes");
+    free(said);
+}
+
+TEST(the_program_may_go_on_and_meet_another_one)
+{
+    for (int i = 0; i < 3; i++) {
+        CHAN(int) a = CHANNEL(int), b = CHANNEL(int), c = CHANNEL(int);
+        free(TOLD(PAR(passes_on(a, b), passes_on(b, a))));
+        OUT_END(int) out = OUT_OF(c);
+        CHAN(int) d = CHANNEL(int);
+        IN_END(int) in = IN_OF(d);
+        uvcsp_handle *handle = SPAWN(passes_on(c, d));
+        WRITE(out, i);
+        ck_assert_int_eq(READ(in), i);
+        RETIRE(out);
+        ck_assert_int_eq(uvcsp_join(handle, -1), UVCSP_OK);
+    }
+}
+
+static void joins_in_vain(void)
+{
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int);
+    uvcsp_handle *handle = SPAWN(passes_on(c, d));
+    exit(uvcsp_join(handle, -1) == UVCSP_OK ? 40 : 41);
+}
+
+TEST(who_joins_one_that_waits_for_ever_goes_on_when_that_one_has_been_ended)
+{
+    char *said;
+    int status = as_a_program(joins_in_vain, &said);
+    ck_assert_contains(said, NOTHING_CAN_RUN);
+    ck_assert_contains(said, "at uvcsp_join waits for a process to end");
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 40);
+    free(said);
+}
+
+static void main_reads(void)
+{
+    CHAN(int) a = CHANNEL(int), b = CHANNEL(int);
+    SPAWN(passes_on(a, b));
+    IN_END(int) in = IN_OF(b);
+    OUT_END(int) out = OUT_OF(a);
+    WRITE(out, READ(in));
+}
+
+TEST(where_main_itself_waits_for_a_channel_the_program_ends_with_1)
+{
+    char *said;
+    int status = as_a_program(main_reads, &said);
+    ck_assert_contains(said, NOTHING_CAN_RUN);
+    ck_assert_contains(said, "main() was ended by poison: deadlock: ");
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    free(said);
+}
+
+static void returns_before_its_workers(void)
+{
+    CHAN(int) a = CHANNEL(int), b = CHANNEL(int);
+    SPAWN(passes_on(a, b));
+    SPAWN(passes_on(b, a));
+}
+
+/* Light ones do not keep the program from ending. */
+TEST(workers_that_keep_the_program_from_ending_for_ever_are_told_and_ended)
+{
+    char *said;
+    int status = as_a_program(returns_before_its_workers, &said);
+    if (!house_light())
+        ck_assert_contains(said, NOTHING_CAN_RUN);
+    else
+        ck_assert_str_eq(said, "");
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    free(said);
+}
+
+static void waits_in_a_circle(void)
+{
+    CHAN(int) a = CHANNEL(int), b = CHANNEL(int);
+    alarm(2);
+    exit(PAR(passes_on(a, b), passes_on(b, a)) == -EDEADLK ? 40 : 41);
+}
+
+TEST(switched_off_nothing_is_told_and_the_program_waits_on)
+{
+    char *said;
+    setenv("UVCSP_DEADLOCK", "off", 1);
+    int status = as_a_program(waits_in_a_circle, &said);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
+    ck_assert_str_eq(said, "");
+    free(said);
+}
+
+TEST(it_is_told_and_the_program_aborts_where_that_is_asked_for)
+{
+    char *said;
+    setenv("UVCSP_DEADLOCK", "abort", 1);
+    int status = as_a_program(waits_in_a_circle, &said);
+    ck_assert_contains(said, NOTHING_CAN_RUN);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    free(said);
+}
+
+TEST(another_word_in_the_environment_is_told_and_means_report)
+{
+    char *said;
+    setenv("UVCSP_DEADLOCK", "maybe", 1);
+    int status = as_a_program(waits_in_a_circle, &said);
+    ck_assert_contains(said, "UVCSP_DEADLOCK=maybe is none of report, abort and off");
+    ck_assert_contains(said, NOTHING_CAN_RUN);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 40);
+    free(said);
+}
+
+SUITE("total", .after = uvcsp_shutdown)
