@@ -180,4 +180,44 @@ TEST(its_pool_is_terminated_and_who_waits_for_it_is_told)
     RETIRE(keeps);
 }
 
+PROCESS(holds_of_a_manager, VAL(uvcsp_proxy, lock), OUT(bool, ready), IN(bool, never))
+{
+    MUST_BE(uvcsp_mlock_acquire(lock, -1), 0);
+    WRITE(ready, true);
+    (void)READ(never);
+}
+
+PROCESS(waits_at_a_manager, VAL(uvcsp_proxy, lock), OUT(bool, ready))
+{
+    MUST_BE(uvcsp_mlock_acquire(lock, 0), UVCSP_WOULD_BLOCK);
+    WRITE(ready, true);
+    (void)uvcsp_mlock_acquire(lock, -1); /* it does not come back */
+    WRITE(ready, false);
+}
+
+TEST(a_manager_gives_the_lock_of_one_that_held_it_or_waited_for_it_to_the_next)
+{
+    uvcsp_manager *m = uvcsp_manager_start(NULL);
+    uvcsp_proxy lock = uvcsp_manager_lock(m);
+    CHAN(bool) ready = CHANNEL(bool), said = CHANNEL(bool), never = CHANNEL(bool);
+    IN_END(bool) in = IN_OF(ready), waits_in = IN_OF(said);
+    OUT_END(bool) keeps = OUT_OF(never);
+    house_capture(2);
+    uvcsp_handle *holds = GO(holds_of_a_manager(lock, ready, never));
+    (void)READ(in);
+    uvcsp_handle *waits = GO(waits_at_a_manager(lock, said));
+    ck_assert(READ(waits_in));
+    uvcsp_yield();
+    uvcsp_kill(waits);
+    ck_assert_int_eq(uvcsp_join(waits, 10), UVCSP_OK);
+    uvcsp_kill(holds);
+    ck_assert_int_eq(uvcsp_join(holds, 10), UVCSP_OK);
+    ck_assert_int_eq(uvcsp_mlock_acquire(lock, 10), UVCSP_OWNER_DIED);
+    ck_assert_int_eq(uvcsp_mlock_release(lock), 0);
+    ck_assert_int_eq(uvcsp_mlock_acquire(lock, 10), 0);
+    free(house_captured());
+    RETIRE(keeps);
+    ck_assert_int_eq(uvcsp_manager_stop(m), 0);
+}
+
 SUITE("killed_light", .before = default_signals, .after = uvcsp_shutdown)
