@@ -27,13 +27,21 @@ static bool grow(struct usp_packet *buffer, size_t size)
     return true;
 }
 
-void usp_packet_put(struct usp_packet *buffer, const void *data, size_t size)
+/* Where the next `size` bytes go; NULL: no memory. */
+static inline char *reserve(struct usp_packet *buffer, size_t size)
 {
     if (buffer->size + size > buffer->room && !grow(buffer, size))
-        return;
-    if (size > 0)
-        memcpy(buffer->data + buffer->size, data, size);
+        return NULL;
+    char *at = buffer->data + buffer->size;
     buffer->size += size;
+    return at;
+}
+
+void usp_packet_put(struct usp_packet *buffer, const void *data, size_t size)
+{
+    char *at = size > 0 ? reserve(buffer, size) : NULL;
+    if (at)
+        memcpy(at, data, size);
 }
 
 void usp_packet_reset(struct usp_packet *buffer)
@@ -58,11 +66,14 @@ void usp_packet_free(struct usp_packet *buffer)
     *buffer = (struct usp_packet){0};
 }
 
-static void put_with(struct usp_packet *buffer, char letter, const void *data, size_t size)
+static inline void put_with(struct usp_packet *buffer, char letter, const void *data, size_t size)
 {
-    char head[9] = {letter};
-    memcpy(head + 1, data, size);
-    usp_packet_put(buffer, head, 1 + size);
+    char *at = reserve(buffer, 1 + size);
+    if (!at)
+        return;
+    *at = letter;
+    if (size > 0)
+        memcpy(at + 1, data, size);
 }
 
 static void put_text(struct usp_packet *buffer, const char *text, size_t length)
@@ -94,7 +105,7 @@ static void encode(struct usp_packet *buffer, const json_t *value, int depth)
     case JSON_NULL:
     case JSON_TRUE:
     case JSON_FALSE:
-        usp_packet_put(buffer, json_is_null(value) ? "n" : json_is_true(value) ? "t" : "f", 1);
+        put_with(buffer, json_is_null(value) ? 'n' : json_is_true(value) ? 't' : 'f', NULL, 0);
         return;
     case JSON_INTEGER: {
         int64_t integer = json_integer_value(value);
