@@ -292,7 +292,7 @@ TEST(a_full_disk_under_standard_error_stops_nobody)
     dup2(full, 2);
     int status = uvcsp_poison(NULL);
     void *none = CHANNEL(int, .capacity = -1);
-    struct couple couple = {NULL};
+    struct couple couple = {0};
     if (!house_light()) {
         couple = start_couple();
         goes_on(&couple);

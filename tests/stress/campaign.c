@@ -16,6 +16,7 @@
 
    campaign [seconds [seed [kills]]]: ends after that many kills, or seconds. STRESS_TELL=0.3 in the
    environment tells of every wait that is longer. */
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,17 +153,26 @@ static void look_at_clock(void)
     looked_at = now;
 }
 
-/* As the kernel has it: R runs or would, S sleeps. */
-static char state_of(int pid)
+/* Each of its threads, as the kernel has it: R runs or would, S sleeps. */
+static const char *states_of(int pid)
 {
-    char path[32], state = '?';
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    FILE *file = fopen(path, "re");
-    if (file && fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-        state = '?';
-    if (file)
-        fclose(file);
-    return state;
+    static char states[16];
+    char path[300];
+    int n = 0;
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    DIR *threads = opendir(path);
+    for (struct dirent *entry; threads && n < 15 && (entry = readdir(threads));) {
+        snprintf(path, sizeof path, "/proc/%d/task/%s/stat", pid, entry->d_name);
+        FILE *file = entry->d_name[0] == '.' ? NULL : fopen(path, "re");
+        if (file && fscanf(file, "%*d (%*[^)]) %c", &states[n]) == 1)
+            n++;
+        if (file)
+            fclose(file);
+    }
+    if (threads)
+        closedir(threads);
+    states[n] = '\0';
+    return states;
 }
 
 static void tell_all(void)
@@ -171,8 +181,8 @@ static void tell_all(void)
         struct ledger_process *of = &ledger->of[p];
         int pid = atomic_load(&of->pid);
         if (pid)
-            fprintf(stderr, "process %u (pid %d %c): %s, %s, sent %u, reads %x, writes %d\n", p,
-                    pid, state_of(pid),
+            fprintf(stderr, "process %u (pid %d %s): %s, %s, sent %u, reads %x, writes %d\n", p,
+                    pid, states_of(pid),
                     atomic_load(&of->ended)  ? "ended"
                     : !commons_is_alive(pid) ? "killed"
                                              : "alive",
