@@ -99,6 +99,9 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++)
         if (sscanf(argv[i], "-runs=%lu", &runs) != 1 && sscanf(argv[i], "-seed=%lu", &dice) != 1)
             load_all(argv[i]);
+    const char *setup = getenv("UVCSP_STRESS");
+    if (setup && strcmp(setup, "large") == 0)
+        runs *= 100;
     MUST(n_files > 0);
     for (size_t i = 0; i < n_files; i++)
         run(files[i].data, files[i].size);

@@ -365,13 +365,16 @@ int main(int argc, char **argv)
     const char *par = getenv("UVCSP_PAR");
     if (par && strcmp(par, "light") == 0)
         return 77; /* skipped: there is nobody to kill */
-    if (argc > 3)
+    if (stress_is_large())
+        most_kills = 10000;
+    else if (argc > 3)
         most_kills = strtoul(argv[3], NULL, 0);
     if (getenv("STRESS_TELL"))
         told_at = atof(getenv("STRESS_TELL"));
     looked_at = uvcsp_now();
-    int rc = stress_main(&(struct stress){.limit = 120, .round = run_epoch, .enough = enough}, argc,
-                         argv);
+    int rc = stress_main(
+        &(struct stress){.large = 7200, .limit = 120, .round = run_epoch, .enough = enough}, argc,
+        argv);
     printf("%lu kills; %lu messages arrived, %lu were dropped from buffers of channels that ended, "
            "%lu were agreed by one that was killed before it counted; longest wait %.0f ms\n",
            kills, sums.received, sums.dropped, sums.agreed_and_killed, longest_wait * 1000);

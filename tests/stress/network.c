@@ -207,6 +207,6 @@ static bool run_round(unsigned long long seed, int mode, bool light)
 
 int main(int argc, char **argv)
 {
-    return stress_main(&(struct stress){.limit = 30, .modes = modes, .round = run_round}, argc,
-                       argv);
+    return stress_main(
+        &(struct stress){.large = 60, .limit = 30, .modes = modes, .round = run_round}, argc, argv);
 }

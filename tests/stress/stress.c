@@ -10,6 +10,12 @@
 
 static volatile unsigned long long current_seed;
 
+bool stress_is_large(void)
+{
+    const char *setup = getenv("UVCSP_STRESS");
+    return setup && strcmp(setup, "large") == 0;
+}
+
 unsigned stress_below(unsigned long long *state, unsigned n)
 {
     *state = *state * 6364136223846793005ull + 1442695040888963407ull;
@@ -45,7 +51,7 @@ static void too_long(int signum)
 
 int stress_main(const struct stress *stress, int argc, char **argv)
 {
-    double seconds = argc > 1 ? atof(argv[1]) : 4;
+    double seconds = stress_is_large() ? stress->large : argc > 1 ? atof(argv[1]) : 4;
     unsigned long long seed =
         argc > 2 ? strtoull(argv[2], NULL, 0) : (unsigned long long)getpid() * 1000003u;
     int mode = -1;

@@ -11,6 +11,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Is this the large setup (UVCSP_STRESS=large in the environment)? */
+bool stress_is_large(void);
+
 /* A random number below `n`, from the state of a generator. */
 unsigned stress_below(unsigned long long *state, unsigned n);
 /* The state for a seed: near seeds give sequences that have nothing in common. */
@@ -20,8 +23,9 @@ unsigned long long stress_seeded(unsigned long long seed);
 void *stress_shared(size_t size);
 
 struct stress {
-    unsigned limit;                                               /* seconds for a round */
-    const char *const *modes;                                     /* up to NULL; may be NULL */
+    double large;             /* seconds with UVCSP_STRESS=large in the environment */
+    unsigned limit;           /* seconds for a round */
+    const char *const *modes; /* up to NULL; may be NULL */
     bool (*round)(unsigned long long seed, int mode, bool light); /* `mode` is -1 for any */
     bool (*enough)(void); /* besides the seconds; NULL: only they count */
 };

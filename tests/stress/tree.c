@@ -321,5 +321,5 @@ int main(int argc, char **argv)
 {
     root_pid = (int)getpid();
     ledger = stress_shared(sizeof *ledger);
-    return stress_main(&(struct stress){.limit = 60, .round = run_round}, argc, argv);
+    return stress_main(&(struct stress){.large = 60, .limit = 60, .round = run_round}, argc, argv);
 }
