@@ -54,8 +54,13 @@ END {
     printf "Measured on %s with uvcsp %s: %s, %s processors, %s, %s; %s; Go %s, Python %s, libuv %s, ZeroMQ %s, nng %s. %s rounds of %s seconds. ",
         word["date"], word["uvcsp"], word["processor"], word["processors"], word["memory"], word["kernel"], word["compiler"], word["go"],
         word["python"], word["libuv1-dev"], word["libzmq3-dev"], word["libnng-dev"], word["rounds"], word["seconds"]
-    printf "When it ended, %s other programs were running, by the load of the last fifteen minutes: see *Clocks* for what that blurs.\n\n",
-        other(word["load"])
+    n = other(word["load"])
+    if (n > 0)
+        printf "**The machine was busy**: by the load of the last fifteen minutes some %d other programs ran. Cases of one worker and those marked " \
+            "*one processor* are counted in processor time and hold; all others (two processors, loaded) say little, whether they " \
+            "reach a goal or not.\n\n", n
+    else
+        printf "The machine was quiet.\n\n"
     printf "%d of %d goals are reached. ", n_reached, n_goals
     if (missed != "")
         printf "Not reached:\n\n| case | goal | ratio (quartiles) |\n| --- | --- | --- |\n%s", missed
@@ -63,4 +68,4 @@ END {
         print ""
     printf "%s\n", out
 }
-function other(load,    w) { split(load, w, " "); return w[3] > 1 ? sprintf("%.0f", w[3] - 1) : "no" }
+function other(load,    w) { split(load, w, " "); return int(w[3]) }

@@ -191,7 +191,10 @@ func crowd(name string, readers, writers int) {
 		go func() {
 			for {
 				<-c
-				if taken++; taken < enough || over {
+				if over { // then nobody goes on, or main might wait for its turn for minutes
+					select {}
+				}
+				if taken++; taken < enough {
 					continue
 				}
 				if b == nil {
