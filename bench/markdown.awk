@@ -56,7 +56,7 @@ END {
         word["python"], word["libuv1-dev"], word["libzmq3-dev"], word["libnng-dev"], word["rounds"], word["seconds"]
     n = other(word["load"])
     if (n > 0)
-        printf "**The machine was busy**: by the load of the last fifteen minutes some %d other programs ran. Cases of one worker and those marked " \
+        printf "**The machine was busy**: by the load of the last fifteen minutes some %d other programs ran. Cases of one worker (go-2 apart) and those marked " \
             "*one processor* are counted in processor time and hold; all others (two processors, loaded) say little, whether they " \
             "reach a goal or not.\n\n", n
     else

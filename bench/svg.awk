@@ -92,8 +92,8 @@ function page(width, height, title,    s) {
 }
 function machine_line() {
     return word["processor"] ", " word["processors"] " processors; " word["kernel"] "; medians of " word["rounds"] (word["rounds"] == 1 ? " round, " : " rounds, ") word["date"] \
-        "; shorter is better, the axes are logarithmic"
+        (busy[3] > 1 ? ", on a busy machine" : "") "; shorter is better, the axes are logarithmic"
 }
-/^M/ { word[$2] = $3 }
+/^M/ { word[$2] = $3; if ($2 == "load") split($3, busy, " ") }
 /^W/ { title_of[$2] = $3 }
 /^S/ { inside = $2 == section; if (inside) section_title = $3 }
