@@ -133,7 +133,7 @@ inline enter()
 }
 inline enter_after(d)
 {
-    atomic { assert(in_section == NOBODY || in_section == d); in_section = me }
+    atomic { assert(in_section == NOBODY || dead[in_section]); in_section = me } /* d, or who died while it repaired */
 }
 inline leave()
 {
