@@ -10,7 +10,9 @@ static bool can_bias;
 
 void usp_bias_init(void)
 {
-    can_bias = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
+    bool can = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
+    if (can != can_bias) /* or a new worker would copy a page for it */
+        can_bias = can;
 }
 
 uint32_t usp_bias_of(unsigned worker)

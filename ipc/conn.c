@@ -300,7 +300,13 @@ static void forked(void)
     usp_listeners_forked();
 }
 
+/* From here on a new worker has something to leave behind. */
+void usp_conn_opens(void)
+{
+    usp_conn_hooks.forked = forked;
+}
+
 __attribute__((constructor)) static void set_hooks(void)
 {
-    usp_conn_hooks = (struct usp_conn_hooks){join, adopt, leave, usp_socket_ended, forked};
+    usp_conn_hooks = (struct usp_conn_hooks){join, adopt, leave, usp_socket_ended, NULL};
 }

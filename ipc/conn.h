@@ -70,6 +70,10 @@ void usp_socket_left(void *conn);
 /* In a new worker: closes those that are not its own. */
 void usp_sockets_forked(void);
 
+/* ---- conn.c ---- */
+/* A socket or a listener is made: from here on a new worker has something to close. */
+void usp_conn_opens(void);
+
 /* ---- listener.c ---- */
 void usp_listeners_forked(void);
 

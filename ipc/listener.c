@@ -211,6 +211,7 @@ uvcsp_listener *uvcsp_listen(const char *address, const char *key)
         return NULL;
     }
     listener->next = listeners;
+    usp_conn_opens();
     listeners = listener;
     return listener;
 }

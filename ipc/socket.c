@@ -132,6 +132,7 @@ struct uvcsp_conn *usp_socket_conn(int fd)
     s->next = sockets;
     if (sockets)
         sockets->prev = s;
+    usp_conn_opens();
     sockets = s;
     return conn;
 }

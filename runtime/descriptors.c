@@ -229,8 +229,9 @@ void usp_fds_deinit(void)
 
 void usp_fds_forget(void)
 {
-    if (epoll >= 0)
-        close(epoll);
+    if (epoll < 0)
+        return;
+    close(epoll);
     epoll = -1;
     drop_places();
 }

@@ -1,12 +1,12 @@
 /* Forking a worker, and what the child does before its first process runs. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -30,6 +30,7 @@ struct order {
     usp_ended_fn *ended;
     void *ended_arg;
     struct usp_fibre *requester;
+    int orphan_signal; /* SIGRTMAX is a function, on a page that the child need not touch */
     int result;
 };
 
@@ -112,7 +113,7 @@ __attribute__((noreturn)) static void stray(void)
     _exit(127);
 }
 
-__attribute__((noreturn)) static void be_born(const struct order *order, int fd, pid_t parent,
+__attribute__((noreturn)) static void be_born(const struct order *order, pid_t parent,
                                               const sigset_t *mask)
 {
     struct usp_worker *self = usp_worker_of(order->index);
@@ -124,24 +125,18 @@ __attribute__((noreturn)) static void be_born(const struct order *order, int fd,
         stray();
     self->pid = pid;
     usp_writing = 0;
-    usp_sched_forget();
+    usp_loop_forked();
     usp_link_forget();
     usp_supervise_forget();
-    prctl(PR_SET_PDEATHSIG, USP_SIGNAL_ORPHAN);
+    syscall(SYS_prctl, PR_SET_PDEATHSIG, order->orphan_signal, 0, 0, 0);
     if (getppid() != parent)
         _exit(127);
     usp_worker_set_home();
     usp_arena_adopt(order->index);
-    unsigned parent_index = usp_worker_index();
-    int rc = usp_sched_adopt(order->index);
+    usp_sched_adopt(order->index);
     usp_sched.runs = &self->runs;
-    usp_linger_reset();
-    if (rc == 0)
-        rc = usp_link_listen();
-    if (rc == 0)
-        rc = usp_link_adopt(parent_index, fd);
-    if (rc == 0)
-        rc = usp_supervise_start();
+    usp_linger_forget();
+    int rc = usp_link_listen();
     if (rc < 0)
         fail_start(self, rc);
     USP_FAILPOINT("child-ready");
@@ -149,9 +144,19 @@ __attribute__((noreturn)) static void be_born(const struct order *order, int fd,
         usp_worker_hooks.adopted();
     atomic_store(&self->state, USP_WORKER_RUNNING);
     USP_FAILPOINT("child-running");
-    sigprocmask(SIG_SETMASK, mask, NULL);
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, mask, NULL, _NSIG / 8); /* on a page that is touched anyway */
     order->run(order->arg);
     usp_loop_for_ever();
+}
+
+void usp_worker_opened(int error)
+{
+    if (error == 0)
+        error = usp_link_opened();
+    if (error == 0)
+        error = usp_supervise_start();
+    if (error < 0)
+        fail_start(usp_worker_of(usp_worker_index()), error);
 }
 
 /* What a worker that has ended since had sent or woken may not have been taken in yet. */
@@ -232,16 +237,25 @@ static int pidfd_open_(pid_t pid)
     return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
+/* Where the child's pidfd will be: without one it could not be watched. */
+static int hold_place(void)
+{
+    int fd = fcntl(uv_backend_fd(usp_loop()), F_DUPFD_CLOEXEC, 0);
+    return fd < 0 ? -errno : fd;
+}
+
 static void carry_out(void *arg)
 {
     struct order *order = arg;
     struct usp_worker *child = usp_worker_of(order->index);
     order->result = prepare_parent();
-    int ends[2];
     if (order->result < 0)
         return;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
-        order->result = -errno;
+    int place = hold_place();
+    order->result = place < 0 ? place : usp_loop_before_fork(place);
+    if (order->result < 0) {
+        if (place >= 0)
+            close(place);
         return;
     }
     pid_t parent = getpid();
@@ -251,16 +265,13 @@ static void carry_out(void *arg)
     sigprocmask(SIG_SETMASK, &all, &mask);
     inherit_stacks(order->requester, true);
     pid_t pid = fork();
-    if (pid == 0) {
-        close(ends[0]);
-        be_born(order, ends[1], parent, &mask);
-    }
+    if (pid == 0)
+        be_born(order, parent, &mask);
     int error = errno;
     inherit_stacks(order->requester, false);
     sigprocmask(SIG_SETMASK, &mask, NULL);
-    close(ends[1]);
+    close(place);
     if (pid < 0) {
-        close(ends[0]);
         order->result = -error;
         return;
     }
@@ -273,22 +284,19 @@ static void carry_out(void *arg)
         kill(pid, SIGKILL);
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
             ;
-        close(ends[0]);
         usp_supervise_lost(order->index, strerror(-rc), order->ended, order->ended_arg);
         return;
     }
     USP_FAILPOINT("parent-watches");
     if (!atomic_exchange(&child->counted, 1))
         atomic_fetch_add(&usp_shared->n_running, 1);
-    /* without the link, child and parent make one when they need it, or use a signal for a bell */
-    (void)usp_link_adopt(order->index, ends[0]);
 }
 
 int usp_worker_fork(unsigned index, void (*run)(void *), void *arg, usp_ended_fn *ended,
                     void *ended_arg)
 {
     struct order order = {
-        index, usp_worker_of(index)->generation, run, arg, ended, ended_arg, usp_current(), 0};
+        index, usp_worker_of(index)->generation, run, arg, ended, ended_arg, usp_current(), USP_SIGNAL_ORPHAN, 0};
     usp_on_loop_stack(carry_out, &order);
     return order.result;
 }

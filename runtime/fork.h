@@ -7,4 +7,7 @@ void usp_worker_set_home(void);
 /* Ends the worker if it is done. The hook of the scheduler's of that name. */
 void usp_worker_finished(void);
 
+/* In a new worker: it has a loop now, or, with -errno, can have none, and ends. */
+void usp_worker_opened(int error);
+
 #endif

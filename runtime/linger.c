@@ -37,9 +37,16 @@ static struct {
 void usp_linger_reset(void)
 {
     const char *text = getenv("UVCSP_SPIN");
-    memset(&linger, 0, sizeof linger);
     linger.never = text && strcmp(text, "0") == 0;
+    usp_linger_forget();
+}
+
+/* Called in every new worker, of which most will not wait. */
+void usp_linger_forget(void)
+{
+    linger.yield_first = false;
     linger.skip = FIRST_SKIPPED;
+    linger.penalty = 0;
 }
 
 static bool mail(void)

@@ -3,6 +3,7 @@
 #include "runtime/links.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,11 +25,17 @@ struct request {
 struct usp_link_hooks usp_link_hooks;
 
 static struct link *links;
-struct link *usp_link_by_peer[USP_MAX_WORKERS];
+struct link **usp_link_by_peer;
 static unsigned n_queued;
 static struct request *spare;
-static char scratch[SCRATCH_SIZE];
-static char waste[4096];
+static char *scratch;
+
+int usp_link_init(void)
+{
+    usp_link_by_peer = calloc(1, USP_MAX_WORKERS * sizeof *usp_link_by_peer + SCRATCH_SIZE);
+    scratch = (char *)(usp_link_by_peer + USP_MAX_WORKERS);
+    return usp_link_by_peer ? 0 : -ENOMEM;
+}
 
 /* ---- receiving ---- */
 
@@ -107,12 +114,12 @@ static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
     if (link->enough)
         *buffer = uv_buf_init(NULL, 0); /* libuv would read until it is told EAGAIN */
     else if (link->left == 0)
-        *buffer = uv_buf_init(scratch, sizeof scratch);
+        *buffer = uv_buf_init(scratch, SCRATCH_SIZE);
     else if (link->place)
         *buffer = uv_buf_init(link->place + (link->frame.length - link->left),
                               link->left > 1u << 30 ? 1u << 30 : (unsigned)link->left);
     else
-        *buffer = uv_buf_init(waste, sizeof waste < link->left ? sizeof waste : (unsigned)link->left);
+        *buffer = uv_buf_init(scratch, SCRATCH_SIZE < link->left ? SCRATCH_SIZE : (unsigned)link->left);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
@@ -336,15 +343,27 @@ unsigned usp_link_queued(void)
 
 /* ---- ends ---- */
 
+static bool has_bytes(struct link *link)
+{
+    uv_os_fd_t fd;
+    int n = 0;
+    return uv_fileno((uv_handle_t *)&link->pipe, &fd) == 0 && ioctl(fd, FIONREAD, &n) == 0 && n > 0;
+}
+
+/* Bytes, or the end: who has connected and died before it said who it was leaves nothing else. */
+static bool has_event(struct link *link)
+{
+    struct pollfd p = {.events = POLLIN};
+    return uv_fileno((uv_handle_t *)&link->pipe, &p.fd) == 0 && poll(&p, 1, 0) > 0;
+}
+
 static bool has_unread(unsigned worker)
 {
-    for (struct link *link = links; link; link = link->next) {
-        uv_os_fd_t fd;
-        int n = 0;
-        if ((link->peer == worker || link->peer == USP_MAX_WORKERS) &&
-            uv_fileno((uv_handle_t *)&link->pipe, &fd) == 0 && ioctl(fd, FIONREAD, &n) == 0 && n > 0)
+    for (struct link *link = links; link; link = link->next)
+        if (link->peer == worker            ? has_bytes(link)
+            : link->peer == USP_MAX_WORKERS ? has_event(link)
+                                            : false)
             return true;
-    }
     return usp_links_knocked();
 }
 
@@ -361,15 +380,22 @@ void usp_link_drain(unsigned worker)
 
 void usp_link_ended(unsigned worker)
 {
-    struct link *link = usp_link_by_peer[worker];
-    if (link)
-        usp_link_by_peer[worker] = NULL; /* the end of file closes it */
+    for (struct link *link = links, *next; link; link = next) {
+        next = link->next;
+        if (link->peer == worker && !has_bytes(link))
+            usp_links_close(link);
+    }
+    usp_link_by_peer[worker] = NULL; /* if there is one still, the end of file closes it */
 }
 
 void usp_link_forget(void)
 {
-    links = NULL; /* their descriptors went with the parent's loop */
-    memset(usp_link_by_peer, 0, sizeof usp_link_by_peer);
+    /* Their descriptors went with the parent's loop. Only what is set is cleared: a page that is not written
+       to stays shared with the parent. */
+    for (struct link *link = links; link; link = link->next)
+        if (link->peer < USP_MAX_WORKERS && usp_link_by_peer[link->peer])
+            usp_link_by_peer[link->peer] = NULL;
+    links = NULL;
     usp_links_forget_listener();
     n_queued = 0;
 }
@@ -381,4 +407,6 @@ void usp_link_deinit(void)
     while (links)
         usp_links_close(links);
     usp_links_close_listener();
+    free(usp_link_by_peer);
+    usp_link_by_peer = NULL;
 }

@@ -1,10 +1,10 @@
 /* Links: a libuv pipe between two workers that talk, made on first use.
 
    Each worker but a root without children listens on a Unix socket (an address of the abstract
-   namespace that the kernel chose, kept in the worker table); a parent and its child are linked
-   from birth by a socketpair. Whoever connects says HELLO first, and the accepting side believes
-   the kernel, not the frame, about whose it is (SO_PEERCRED), and the frame only if it knows the
-   arena's secret.
+   namespace that the kernel chose, kept in the worker table). Whoever connects says HELLO first, and
+   the accepting side believes the kernel, not the frame, about whose it is (SO_PEERCRED), and the
+   frame only if it knows the arena's secret. A parent and its child are no exception: many never talk,
+   and a link from birth would wake the parent twice when the child ends.
 
    A link carries frames: a header, and for DATA a payload. A payload is written straight from the
    sender's memory when the socket takes it at once or the sender waits for it, and read straight
@@ -49,6 +49,9 @@ struct usp_link_hooks {
 };
 extern struct usp_link_hooks usp_link_hooks;
 
+/* In the root, before anything else here. 0 or -ENOMEM. */
+int usp_link_init(void);
+
 /* Is there a link that the peer is known to read? A connection that is only made may be turned
    away, for want of a descriptor there, and what was sent on it be lost; so messages go on links
    that have been answered. */
@@ -73,14 +76,15 @@ void usp_link_drain(unsigned worker);
 /* Frames queued and not yet sent. */
 unsigned usp_link_queued(void);
 
-/* The listening socket of this worker, made on the first call. 0 or -errno. */
+/* The listening socket of this worker, made on the first call. Who connects before there is a loop waits
+   in the kernel. 0 or -errno. */
 int usp_link_listen(void);
-/* Takes one end of a socketpair as the link to `worker`. Owns `fd`, also when it fails. */
-int usp_link_adopt(unsigned worker, int fd);
-/* The link to a worker that has ended is closed once what it sent has been read. */
+/* The worker has a loop now: it takes in who connects. 0 or -errno. */
+int usp_link_opened(void);
+/* The links to a worker that has ended are closed, once what it sent has been read. */
 void usp_link_ended(unsigned worker);
 
-/* In a new worker, after usp_sched_forget() has closed the descriptors of the parent's links. */
+/* In a new worker, after usp_loop_forked() has closed the descriptors of the parent's links. */
 void usp_link_forget(void);
 void usp_link_deinit(void);
 

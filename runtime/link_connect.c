@@ -12,8 +12,9 @@
 
 #define BACKLOG 4096
 
-static uv_pipe_t listener;
 static bool listening;
+static int socket_; /* closed with the handle, once there is a loop */
+static uv_pipe_t listener;
 
 /* Whoever knows the address could connect. It has to be the same user, by the word of the kernel,
    and to know the secret that lies in the arena. (Its process may have ended since; what it sent
@@ -76,36 +77,53 @@ int usp_link_listen(void)
         return -errno;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     socklen_t size = sizeof(sa_family_t); /* of that size, it asks the kernel for a free address */
-    int rc = bind(fd, (struct sockaddr *)&address, size) < 0 ? -errno : 0;
+    int rc = bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, BACKLOG) < 0 ? -errno : 0;
     size = sizeof address;
     if (rc == 0 && getsockname(fd, (struct sockaddr *)&address, &size) < 0)
         rc = -errno;
     struct usp_worker *self = usp_worker_of(usp_worker_index());
     if (rc == 0 && size - sizeof(sa_family_t) > sizeof self->address)
         rc = -ENAMETOOLONG;
-    if (rc == 0)
-        rc = uv_pipe_init(usp_loop(), &listener, 0);
     if (rc < 0) {
         close(fd);
         return rc;
     }
-    rc = uv_pipe_open(&listener, fd);
+    socket_ = fd;
+    listening = true;
+    rc = usp_sched.loop ? usp_link_opened() : 0;
     if (rc < 0)
-        close(fd);
-    else
-        rc = uv_listen((uv_stream_t *)&listener, BACKLOG, on_connection);
-    if (rc < 0) {
-        uv_close((uv_handle_t *)&listener, NULL);
         return rc;
-    }
     memcpy(self->address, address.sun_path, size - sizeof(sa_family_t));
     self->address_size = (int)(size - sizeof(sa_family_t));
-    uv_unref((uv_handle_t *)&listener);
-    listening = true;
     return 0;
 }
 
-int usp_link_adopt(unsigned worker, int fd)
+int usp_link_opened(void)
+{
+    if (!listening)
+        return 0;
+    int fd = socket_;
+    int rc = uv_pipe_init(usp_loop(), &listener, 0);
+    if (rc == 0) {
+        rc = uv_pipe_open(&listener, fd);
+        if (rc == 0)
+            rc = uv_listen((uv_stream_t *)&listener, BACKLOG, on_connection);
+        else
+            close(fd);
+        if (rc < 0)
+            uv_close((uv_handle_t *)&listener, NULL);
+    } else {
+        close(fd);
+    }
+    if (rc < 0)
+        listening = false;
+    else
+        uv_unref((uv_handle_t *)&listener);
+    return rc;
+}
+
+/* Takes `fd`, also when it fails. */
+static int read_from(unsigned worker, int fd)
 {
     struct link *link = usp_links_new(worker);
     if (!link) {
@@ -117,13 +135,11 @@ int usp_link_adopt(unsigned worker, int fd)
         close(fd);
     else
         rc = usp_links_read(link);
-    if (rc < 0) {
+    if (rc < 0)
         usp_links_close(link);
-        return rc;
-    }
-    link->confirmed = true; /* from birth; the one that connect_to() makes is not */
-    usp_link_by_peer[worker] = link;
-    return 0;
+    else
+        usp_link_by_peer[worker] = link;
+    return rc;
 }
 
 static int connect_to(unsigned worker)
@@ -143,10 +159,9 @@ static int connect_to(unsigned worker)
         close(fd);
         return rc;
     }
-    int rc = usp_link_adopt(worker, fd);
+    int rc = read_from(worker, fd);
     if (rc < 0)
         return rc;
-    usp_link_by_peer[worker]->confirmed = false;
     USP_FAILPOINT("link-connected");
     struct usp_frame hello = {
         .type = USP_FRAME_HELLO,
@@ -182,12 +197,8 @@ int usp_links_to(unsigned worker, struct link **linkp)
 
 bool usp_links_knocked(void)
 {
-    struct pollfd p = {.events = POLLIN};
-    uv_os_fd_t fd;
-    if (!listening || uv_fileno((uv_handle_t *)&listener, &fd) < 0)
-        return false;
-    p.fd = fd;
-    return poll(&p, 1, 0) > 0;
+    struct pollfd p = {.fd = socket_, .events = POLLIN};
+    return listening && poll(&p, 1, 0) > 0;
 }
 
 void usp_links_forget_listener(void)

@@ -21,17 +21,16 @@
 /* libuv gets a turn when that many ticks of the cycle counter have passed: some 30 microseconds. An idle
    turn costs as much as forty communications. */
 #define POLL_TICKS 60000
+/* In a new worker the first turn comes later: one that has ended by then has never needed a loop. */
+#define GRACE_TICKS 600000
 
 struct usp_sched usp_sched;
 volatile sig_atomic_t usp_writing;
 struct usp_sched_hooks usp_sched_hooks;
 _Thread_local bool usp_here;
 
-static uv_loop_t loop;
 static struct usp_fibre main_fibre;
-static uv_async_t keep_alive; /* the loop sleeps, and does not return at once, while it has a handle */
-static volatile bool may_interrupt;
-
+static uint64_t seed_base; /* 0: first in, first out */
 static struct {
     void (*fn)(void *);
     void *arg;
@@ -222,7 +221,7 @@ void usp_poll(void)
 {
     usp_sched.polled = usp_ticks();
     usp_writing++;
-    uv_run(&loop, UV_RUN_NOWAIT);
+    uv_run(usp_loop(), UV_RUN_NOWAIT);
     usp_writing--;
 }
 
@@ -245,15 +244,16 @@ void usp_loop_for_ever(void)
         if (usp_sched_hooks.drain)
             usp_sched_hooks.drain();
         if (usp_sched.head) {
-            if (usp_ticks() - usp_sched.polled > POLL_TICKS)
+            if ((int64_t)(usp_ticks() - usp_sched.polled) > POLL_TICKS)
                 usp_poll();
         } else {
             if (usp_sched_hooks.finished)
                 usp_sched_hooks.finished();
             if (usp_sched_hooks.linger && usp_sched_hooks.linger())
                 continue;
+            uv_loop_t *loop = usp_loop(); /* before it says that it sleeps: from then on it can be rung */
             if (!usp_sched_hooks.fall_asleep || usp_sched_hooks.fall_asleep()) {
-                uv_run(&loop, UV_RUN_ONCE);
+                uv_run(loop, UV_RUN_ONCE);
                 usp_sched.polled = usp_ticks();
             }
             if (usp_sched_hooks.wake_up)
@@ -274,35 +274,15 @@ static void loop_main(void *arg)
     usp_loop_for_ever();
 }
 
-static void nothing(uv_async_t *handle)
+static void seed(void)
 {
-    (void)handle;
-}
-
-static int start_loop(void)
-{
-    int rc = uv_loop_init(&loop);
-    if (rc < 0)
-        return rc;
-    rc = uv_async_init(&loop, &keep_alive, nothing);
-    if (rc == 0)
-        rc = usp_sources_init(&loop);
-    if (rc < 0) {
-        if (rc != UV_EMFILE)
-            uv_close((uv_handle_t *)&keep_alive, NULL);
-        uv_run(&loop, UV_RUN_NOWAIT);
-        uv_loop_close(&loop);
-        return rc;
-    }
-    usp_sched.loop = &loop;
-    may_interrupt = true;
-    return 0;
+    usp_sched.seed = seed_base ? seed_base + usp_sched.worker : 0;
 }
 
 static void seed_from_environment(void)
 {
     const char *text = getenv("UVCSP_SEED");
-    usp_sched.seed = 0;
+    seed_base = 0;
     if (!text)
         return;
     char *rest;
@@ -310,18 +290,19 @@ static void seed_from_environment(void)
     if (!*text || *rest)
         usp_report("UVCSP_SEED=%s is no number; the scheduler's order is first in, first out", text);
     else
-        usp_sched.seed = (n + 1) * 0x9e3779b97f4a7c15ull + usp_sched.worker;
+        seed_base = (n + 1) * 0x9e3779b97f4a7c15ull;
 }
 
 int usp_sched_init(void)
 {
-    int rc = start_loop();
+    int rc = usp_loop_open();
     if (rc < 0)
         return rc;
     usp_sched.worker = 0;
     usp_sched.turns = USP_TURNS;
     usp_sched.current = &main_fibre;
     seed_from_environment();
+    seed();
     memset(&main_fibre, 0, sizeof main_fibre);
     main_fibre.failed = -1;
     main_fibre.sp = usp_switch_outer();
@@ -338,24 +319,8 @@ int usp_sched_init(void)
     return 0;
 }
 
-/* What the parent's loop holds is of no use here and cannot be closed here. It is kept where a leak checker,
-   which runs if a process calls exit(), finds it. */
-static void keep_inherited(void)
+void usp_sched_adopt(unsigned worker)
 {
-    static struct inherited {
-        struct inherited *next;
-        uv_loop_t loop;
-    } *inherited;
-    struct inherited *one = malloc(sizeof *one);
-    if (!one)
-        return;
-    *one = (struct inherited){inherited, loop};
-    inherited = one;
-}
-
-int usp_sched_adopt(unsigned worker)
-{
-    keep_inherited();
     struct usp_fibre *loop_fibre = usp_sched.loop_fibre;
     usp_stack_forget();
     memset(&usp_sched, 0, sizeof usp_sched);
@@ -365,83 +330,16 @@ int usp_sched_adopt(unsigned worker)
     usp_sched.current = loop_fibre;
     loop_fibre->sources = NULL;
     errand.caller = NULL;
-    seed_from_environment();
-    return start_loop();
-}
-
-/* All of the library's own handles but this one are unreferenced. */
-bool usp_sched_has_foreign(void)
-{
-    uv_unref((uv_handle_t *)&keep_alive);
-    bool foreign = uv_loop_alive(&loop);
-    uv_ref((uv_handle_t *)&keep_alive);
-    return foreign;
-}
-
-bool usp_sched_is_stuck(void)
-{
-    return !usp_sched.head && usp_sources_armed == 0 && !usp_sched_has_foreign();
-}
-
-/* A bell may come late, by a signal: libuv would abort. */
-void usp_sched_interrupt(void)
-{
-    if (may_interrupt)
-        uv_async_send(&keep_alive);
-}
-
-/* A handle of the parent's that owns a descriptor: the child can make no use of either. */
-static void close_inherited(uv_handle_t *handle, void *arg)
-{
-    (void)arg;
-    uv_os_fd_t fd;
-    switch (uv_handle_get_type(handle)) {
-    case UV_NAMED_PIPE:
-    case UV_TCP:
-    case UV_UDP:
-        if (uv_fileno(handle, &fd) == 0 && fd > STDERR_FILENO)
-            close(fd);
-        break;
-    default:
-        break;
-    }
-}
-
-void usp_sched_forget(void)
-{
-    usp_sources_forget(&loop);
-    uv_walk(&loop, close_inherited, NULL);
-    close(uv_backend_fd(&loop));
-    int owned[] = {loop.signal_pipefd[0], loop.signal_pipefd[1], loop.async_io_watcher.fd,
-                   loop.async_wfd, loop.inotify_fd, loop.emfile_fd};
-    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
-        if (owned[i] > STDERR_FILENO)
-            close(owned[i]);
-}
-
-static void close_left(uv_handle_t *handle, void *arg)
-{
-    (void)arg;
-    if (!uv_is_closing(handle))
-        uv_close(handle, NULL);
+    seed();
+    usp_sched.polled = usp_ticks() + GRACE_TICKS;
 }
 
 int usp_sched_deinit(void)
 {
-    may_interrupt = false;
-    usp_sources_deinit();
-    if (!uv_is_closing((uv_handle_t *)&keep_alive))
-        uv_close((uv_handle_t *)&keep_alive, NULL);
-    usp_writing++;
-    uv_run(&loop, UV_RUN_NOWAIT);
-    uv_walk(&loop, close_left, NULL);
-    while (uv_run(&loop, UV_RUN_NOWAIT) != 0)
-        ;
-    usp_writing--;
-    int rc = uv_loop_close(&loop);
+    int rc = usp_loop_close();
     usp_stack_deinit();
     usp_overflow_remove();
     memset(&usp_sched, 0, sizeof usp_sched);
     usp_here = false;
-    return rc == UV_EBUSY ? -EBUSY : rc;
+    return rc;
 }

@@ -31,7 +31,7 @@ struct usp_sched {
     struct usp_fibre *all;         /* of them, and main */
     uint64_t seed;                 /* state of the generator; 0: FIFO */
     uint64_t polled;               /* ticks when libuv last had a turn */
-    uv_loop_t *loop;
+    uv_loop_t *loop;               /* NULL in a new worker that has not needed one yet */
     _Atomic uint32_t *runs;        /* in the worker table: usp_sched_count_run(); or NULL */
 };
 extern struct usp_sched usp_sched;
@@ -50,9 +50,13 @@ static inline unsigned usp_worker_index(void)
 {
     return usp_sched.worker;
 }
+/* Makes the loop of a worker that has none. A worker that cannot have one ends. */
+uv_loop_t *usp_loop_needed(void);
+
 static inline uv_loop_t *usp_loop(void)
 {
-    return usp_sched.loop;
+    uv_loop_t *loop = usp_sched.loop;
+    return __builtin_expect(loop != NULL, 1) ? loop : usp_loop_needed();
 }
 
 /* Puts a parked fibre of this worker on the run queue. */
@@ -130,9 +134,20 @@ __attribute__((noreturn)) void usp_fibre_exit(void);
 /* Takes up the calling thread's stack as the fibre of main, starts the loop's fibre and the loop. 0 or -errno. */
 int usp_sched_init(void);
 /* In a new worker, on the stack of the loop's fibre: nothing is left of the parent's fibres. */
-int usp_sched_adopt(unsigned worker);
+void usp_sched_adopt(unsigned worker);
 /* Closes the loop. 0, or -EBUSY when handles of the program's keep it from closing. */
 int usp_sched_deinit(void);
+
+/* ---- the loop ---- */
+
+/* 0 or -errno. */
+int usp_loop_open(void);
+/* Closes it; -EBUSY: handles of the program's keep it from being closed. */
+int usp_loop_close(void);
+/* In the parent: lists what the child has to close, `place` at the last. 0 or -ENOMEM. */
+int usp_loop_before_fork(int place);
+/* In the child: closes what others could notice. There is no loop then. */
+void usp_loop_forked(void);
 
 /* Has fn(arg) run on the stack of the loop's fibre, now, while the caller waits. */
 void usp_on_loop_stack(void (*fn)(void *), void *arg);
@@ -161,6 +176,7 @@ struct usp_sched_hooks {
     bool (*fall_asleep)(void);
     void (*wake_up)(void);
     void (*finished)(void); /* called when the queue is empty; ends the worker if it is done */
+    void (*opened)(int error); /* in a new worker: it has a loop now, or, with -errno, can have none */
 };
 extern struct usp_sched_hooks usp_sched_hooks;
 

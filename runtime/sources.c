@@ -49,10 +49,10 @@ static void free_all(struct usp_source *source)
 
 void usp_pool_forget(struct usp_pool *pool)
 {
-    if (pool->all) {
-        pool->oldest->all = pool->left;
-        pool->left = pool->all;
-    }
+    if (!pool->all)
+        return;
+    pool->oldest->all = pool->left;
+    pool->left = pool->all;
     pool->free = pool->all = NULL;
 }
 

@@ -161,12 +161,13 @@ void usp_stack_inherit(struct usp_fibre *fibre, bool inherit)
 
 void usp_stack_forget(void)
 {
-    for (int class = 0; class < CLASSES; class++) {
-        classes[class].free = NULL;
-        classes[class].fresh = classes[class].fresh_end = NULL;
-    }
+    /* big stacks that nobody has used yet are inherited and taken first: no page of them is touched */
+    classes[BIG].free = classes[SMALL].free = NULL;
+    classes[SMALL].fresh = classes[SMALL].fresh_end = NULL;
     big_in_use = 0;
     n_mprotected = 0;
+    if (!slabs)
+        return;
     struct slab **at = &left;
     while (*at)
         at = &(*at)->next;

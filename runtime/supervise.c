@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,12 +18,10 @@
 #include "runtime/worker.h"
 
 struct child {
-    uv_poll_t poll;
     struct child *next;
     unsigned index;
     pid_t pid;
     int fd;
-    bool gone;
     usp_ended_fn *ended;
     void *arg;
 };
@@ -31,6 +30,11 @@ struct child {
 #define AT_A_TIME 16  /* records in one of them */
 static uv_timer_t around;
 static bool looks_around;
+
+/* The pidfds lie in an epoll, and libuv watches that: a uv_poll_t for each costs nine system calls. */
+static bool watches;
+static int pidfds;
+static uv_poll_t any_pidfd;
 
 static struct child *children;
 static unsigned n_children;
@@ -56,13 +60,6 @@ static void describe(const struct usp_worker *worker, int code, char *text, size
     else
         snprintf(text, size, "worker of '%s' (pid %d) was killed by signal %d (%s)", worker->name,
                  (int)worker->pid, -code, strsignal(-code));
-}
-
-static void child_closed(uv_handle_t *handle)
-{
-    struct child *child = handle->data;
-    close(child->fd);
-    free(child);
 }
 
 static void unlink_child(struct child *child)
@@ -111,7 +108,8 @@ static void child_ended(struct child *child)
             info.si_status = atomic_load(&usp_worker_of(child->index)->state) != USP_WORKER_ENDED;
             break;
         }
-    child->gone = true;
+    epoll_ctl(pidfds, EPOLL_CTL_DEL, child->fd, NULL); /* a new worker may have a copy still */
+    close(child->fd);
     unlink_child(child);
     struct usp_worker *worker = usp_worker_of(child->index);
     int code = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
@@ -130,29 +128,69 @@ static void child_ended(struct child *child)
     }
     if (!child->ended && usp_worker_hooks.orphan_ended)
         usp_worker_hooks.orphan_ended();
-    uv_poll_stop(&child->poll);
-    uv_close((uv_handle_t *)&child->poll, child_closed);
+    free(child);
 }
 
-static void on_pidfd(uv_poll_t *poll, int status, int events)
+static void look_at_each(void)
 {
+    for (struct child *child = children, *next; child; child = next) {
+        struct pollfd p = {.fd = child->fd, .events = POLLIN};
+        next = child->next;
+        if (poll(&p, 1, 0) > 0)
+            child_ended(child);
+    }
+}
+
+static void on_pidfd(uv_poll_t *handle, int status, int events)
+{
+    (void)handle;
     (void)status;
     (void)events;
-    struct child *child = poll->data;
-    if (!child->gone)
-        child_ended(child);
+    struct epoll_event ended[16];
+    int n = epoll_wait(pidfds, ended, sizeof ended / sizeof *ended, 0);
+    for (int i = 0; i < n; i++) {
+        struct child *child = children;
+        while (child && child->pid != (pid_t)ended[i].data.u64)
+            child = child->next;
+        if (child)
+            child_ended(child);
+    }
+    if (n < 0)
+        look_at_each();
+}
+
+static int watch_pidfds(void)
+{
+    if (watches)
+        return 0;
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int rc = uv_poll_init(usp_loop(), &any_pidfd, fd);
+    if (rc == 0)
+        rc = uv_poll_start(&any_pidfd, UV_READABLE, on_pidfd);
+    if (rc < 0) {
+        close(fd);
+        return rc;
+    }
+    uv_unref((uv_handle_t *)&any_pidfd);
+    pidfds = fd;
+    watches = true;
+    return 0;
 }
 
 int usp_supervise_add(unsigned index, pid_t pid, int fd, usp_ended_fn *ended, void *arg)
 {
     struct child *child = calloc(1, sizeof *child);
-    int rc = child ? uv_poll_init(usp_loop(), &child->poll, fd) : -ENOMEM;
+    int rc = child ? watch_pidfds() : -ENOMEM;
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)pid};
+    if (rc == 0 && epoll_ctl(pidfds, EPOLL_CTL_ADD, fd, &event) < 0)
+        rc = -errno;
     if (rc < 0) {
         close(fd);
         free(child);
         return rc;
     }
-    child->poll.data = child;
     child->index = index;
     child->pid = pid;
     child->fd = fd;
@@ -161,8 +199,7 @@ int usp_supervise_add(unsigned index, pid_t pid, int fd, usp_ended_fn *ended, vo
     child->next = children;
     children = child;
     n_children++;
-    uv_unref((uv_handle_t *)&child->poll); /* n_running says that there are children */
-    return uv_poll_start(&child->poll, UV_READABLE, on_pidfd);
+    return 0;
 }
 
 void usp_worker_signal(unsigned index, int signum)
@@ -241,11 +278,13 @@ static bool code_of_zombie(pid_t pid, int *codep)
    tells when it comes to it. */
 static void look_around(uv_timer_t *timer)
 {
-    static uint32_t suspected[USP_MAX_WORKERS]; /* generations */
+    static uint32_t *suspected; /* generations */
     static unsigned next;
     (void)timer;
     uint32_t n = atomic_load(&usp_shared->n_records);
-    for (unsigned i = 0; i < AT_A_TIME && i < n; i++) {
+    if (!suspected)
+        suspected = calloc(USP_MAX_WORKERS, sizeof *suspected);
+    for (unsigned i = 0; suspected && i < AT_A_TIME && i < n; i++) {
         unsigned index = next++ % n;
         struct usp_worker *worker = usp_worker_of(index);
         uint32_t state = atomic_load(&worker->state);
@@ -267,9 +306,10 @@ static void look_around(uv_timer_t *timer)
 
 int usp_supervise_start(void)
 {
+    uv_loop_t *loop = usp_loop(); /* first: where it is made, this is called */
     if (looks_around)
         return 0;
-    int rc = uv_timer_init(usp_loop(), &around);
+    int rc = uv_timer_init(loop, &around);
     if (rc == 0)
         rc = uv_timer_start(&around, look_around, AROUND_MS, AROUND_MS);
     if (rc < 0)
@@ -378,6 +418,9 @@ void usp_supervise_forget(void)
 {
     for (struct child *child = children; child; child = child->next)
         close(child->fd);
+    if (watches)
+        close(pidfds);
+    watches = false;
     children = NULL;
     n_children = 0;
     usp_burial_forget();
@@ -390,4 +433,9 @@ void usp_supervise_deinit(void)
     usp_burial_deinit();
     orphans_seen = 0;
     looks_around = false; /* its timer is closed with the loop */
+    if (watches) {
+        uv_close((uv_handle_t *)&any_pidfd, NULL);
+        close(pidfds);
+    }
+    watches = false;
 }

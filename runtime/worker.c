@@ -143,7 +143,12 @@ int usp_runtime_init(void)
         return -ENOMEM;
     }
     memset(usp_shared, 0, sizeof *usp_shared);
-    rc = usp_sched_init();
+    rc = usp_link_init();
+    if (rc == 0) {
+        rc = usp_sched_init();
+        if (rc < 0)
+            usp_link_deinit();
+    }
     if (rc < 0) {
         usp_arena_deinit();
         return rc;
@@ -157,7 +162,8 @@ int usp_runtime_init(void)
     usp_sched.runs = &self->runs;
     atomic_store(&self->state, USP_WORKER_RUNNING);
     atomic_store(&usp_shared->n_records, 1);
-    usp_sched_hooks = (struct usp_sched_hooks){drain, usp_linger, fall_asleep, wake_up, usp_worker_finished};
+    usp_sched_hooks = (struct usp_sched_hooks){drain, usp_linger, fall_asleep, wake_up, usp_worker_finished,
+                                               usp_worker_opened};
     usp_linger_reset();
     usp_lock_stuck = usp_supervise_stuck;
     return 0;

@@ -169,8 +169,10 @@ extern struct usp_worker_hooks usp_worker_hooks;
 /* Waits awake, for a moment and only if that has paid lately. False: it did not try. Else all that is looked
    at before a worker sleeps has to be looked at anew. */
 bool usp_linger(void);
-/* In a new worker: it has not tried yet. */
+/* In a worker that begins. */
 void usp_linger_reset(void);
+/* The same, in a new worker: what the environment says is known. */
+void usp_linger_forget(void);
 /* Deaths, orphans, graves: from the loop's fibre, when something may have changed. */
 void usp_supervise_look(void);
 /* Is there something that usp_supervise_look() should see? */
@@ -192,8 +194,6 @@ void usp_supervise_tell_root(void);
 void usp_supervise_hand_over(void);
 /* A child that could not be watched, and has been killed and reaped. */
 void usp_supervise_lost(unsigned index, const char *why, usp_ended_fn *ended, void *arg);
-/* Closes what the parent's loop has open, in a new worker. */
-void usp_sched_forget(void);
 /* Makes the loop return; may be called in a signal handler. */
 void usp_sched_interrupt(void);
 /* Handlers of the signals above. */

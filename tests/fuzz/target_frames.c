@@ -126,8 +126,7 @@ UNREACHED(bool, usp_links_knocked, void)
 UNREACHED(void, usp_links_forget_listener, void)
 UNREACHED(void, usp_links_close_listener, void)
 UNREACHED(int, usp_link_listen, void)
-UNREACHED(int, usp_link_adopt, unsigned worker __attribute__((unused)),
-          int fd __attribute__((unused)))
+UNREACHED(int, usp_link_opened, void)
 
 /* ---- a reader that has it all ---- */
 
@@ -202,6 +201,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     usp_link_hooks = (struct usp_link_hooks){place, arrived, lost, pull, sent};
     seen.n = said.n = 0;
     seen.closed = false;
+    MUST(usp_link_by_peer || usp_link_init() == 0);
     struct link link = {.peer = USP_MAX_WORKERS};
     link.pipe.data = &link;
     links = &link;
