@@ -1,11 +1,14 @@
 #include "process/graph.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uv.h>
 
 #include "runtime/arena.h"
 #include "runtime/sources.h"
+
+#define EXITING 4 /* of the flags in /proc/PID/stat */
 
 /* Room for one more in an array of the graph. */
 static bool make_room(struct usp_graph *graph, void **arrayp, uint32_t n, uint32_t *roomp, size_t size)
@@ -261,6 +264,35 @@ static bool is_same(const struct usp_graph *graph, const struct usp_node *node)
     return usp_commit_state(atomic_load_explicit(&task->commit, memory_order_acquire)) == USP_OPEN;
 }
 
+/* Has a signal been sent to the worker that it has not taken yet, or is it about to end? Its parent may have killed it
+   and wait for its end. `whole`: it has to be asleep. */
+static bool is_disturbed(unsigned index, bool whole)
+{
+    char path[40], text[2048];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)usp_worker_of(index)->pid);
+    FILE *file = fopen(path, "re");
+    size_t n = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    if (file)
+        fclose(file);
+    text[n] = 0;
+    char state;
+    unsigned long flags;
+    const char *rest = strrchr(text, ')');
+    if (!rest || sscanf(rest, ") %c %*d %*d %*d %*d %*d %lu", &state, &flags) != 2)
+        return true;
+    if ((whole && state != 'S') || flags & EXITING)
+        return true;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)usp_worker_of(index)->pid);
+    file = fopen(path, "re");
+    bool pending = !file;
+    while (file && fgets(text, sizeof text, file))
+        if (strncmp(text, "SigPnd:", 7) == 0 || strncmp(text, "ShdPnd:", 7) == 0)
+            pending |= strtoull(text + 7, NULL, 16) != 0;
+    if (file)
+        fclose(file);
+    return pending;
+}
+
 static bool place_is_same(const struct usp_graph *graph, unsigned index, bool whole)
 {
     const struct usp_place *place = &graph->places[index];
@@ -272,7 +304,7 @@ static bool place_is_same(const struct usp_graph *graph, unsigned index, bool wh
     if (whole && atomic_load(&worker->tasks_made) != place->tasks_made)
         return false;
     return place->state != USP_WORKER_RUNNING || index == usp_worker_index() ||
-           !usp_supervise_has_ended(index);
+           (!usp_supervise_has_ended(index) && !is_disturbed(index, whole));
 }
 
 /* Where everybody counts, everybody has to be the same. */

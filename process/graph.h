@@ -64,6 +64,7 @@ struct usp_spot { /* a channel */
     uint32_t moves;
     uint32_t first_want; /* of those who wait for it: in `by_spot` */
     uint32_t n_wants;
+    uint32_t own[2];     /* the last node that was found to have an end of that side, plus 1 */
     bool vague, hope;
 };
 

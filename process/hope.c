@@ -211,8 +211,28 @@ static bool sort_wants(struct usp_graph *graph)
     return true;
 }
 
+/* Who waits for a channel of which it has the other side itself never meets itself: that end is for others of its
+   worker, who know it by its address. */
+static void find_shared(struct usp_graph *graph)
+{
+    for (uint32_t i = 0; i < graph->n_nodes; i++) {
+        const struct usp_node *node = &graph->nodes[i];
+        for (uint32_t k = 0; k < node->n_holds && node->n_wants > 0; k++) {
+            const struct usp_hold *hold = &graph->holds[node->hold + k];
+            if (hold->side != USP_MADE)
+                graph->spots[hold->channel].own[hold->side] = i + 1;
+        }
+        for (uint32_t k = 0; k < node->n_wants; k++) {
+            const struct usp_want *want = &graph->wants[node->want + k];
+            struct usp_spot *spot = &graph->spots[want->channel];
+            spot->vague |= spot->own[usp_other((enum usp_side)want->side)] == i + 1;
+        }
+    }
+}
+
 void usp_graph_spread(struct usp_graph *graph)
 {
+    find_shared(graph);
     if (!sort_wants(graph) || !make_groups(graph)) {
         graph->failed = true;
         return;
