@@ -56,7 +56,21 @@ UVCSP_API void uvcsp_process_free(uvcsp_process process);
 /* Runs `n` processes and returns when all of them have ended: 0, or how many failed (crashed, killed,
    or exited non-zero; to end by poison or retirement is no failure). All ends that they are handed
    join before the first of them runs. n = 0 gives 0. A negative -errno: nothing was run (a value was
-   run twice, an argument is NULL or was freed, no memory); the reason is on stderr.
+   run twice, an argument is NULL or was freed, no memory); the reason is on stderr. But for -EDEADLK:
+   they have run and have ended, because nothing in the program could ever run again.
+
+   A deadlock of the whole program is told on stderr (who waits where, for which side of which channel,
+   and a cycle) and ended: the channels that processes wait for are poisoned, with a cause that begins
+   with "deadlock: "; who waits for a lock and the like gets UVCSP_POISONED, at a queue or a pipe
+   UVCSP_RETIRED; and every PAR, CO and SEQ that waits returns -EDEADLK. If the same processes only wait
+   again, the program exits with 1. Where some processes wait for ever while others go on, that is told,
+   once for each. Hope is whatever a process that is not lost itself may do: with an end of the channel,
+   of either side; with a channel that it has made; with a handle; timers, descriptors, signals, children,
+   handles of the program's on uvcsp_loop(). At locks, queues, pipes and the like, and at a channel that
+   was used without an end of one's own, or handed over in a VAL, all of the program is hope. Not counted
+   are what nobody can foresee: a crash, exit(), a kill from outside, and who uses an end of another
+   process of its worker, or a channel that it knows by a global variable, for the first time.
+   UVCSP_DEADLOCK in the environment: report, which is this; abort, which also aborts the program; off.
 
    uvcsp_par: each in a forked worker of its own, isolated by the MMU, in parallel. Where a worker cannot
    be started, its process counts as failed and its ends are poisoned with the cause. With UVCSP_PAR=light in
