@@ -230,6 +230,7 @@ void usp_deadlock_begin(void)
     if (usp_worker_is_root())
         read_environment();
     seen_runs = UINT32_MAX;
-    if (mode != OFF)
-        arm(LATER); /* a worker that never sleeps looks as well */
+    armed = IDLE; /* a new worker has no loop yet; it gets the timer when it first rests */
+    if (mode != OFF && usp_worker_is_root())
+        arm(LATER); /* a root that never rests looks as well */
 }
