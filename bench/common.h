@@ -7,7 +7,8 @@
    of all processes that have taken part by bench_join(), and of children that have ended. On a busy
    machine processor time is the better clock: for a case of one process that never waits, or of
    several on one processor that wait for nothing but each other, it is the time that would pass on
-   a quiet one. */
+   a quiet one. With BENCH_OPERATIONS it is so many operations and not a time, so that instructions
+   can be counted. */
 #ifndef BENCH_COMMON_H
 #define BENCH_COMMON_H
 
@@ -22,6 +23,7 @@
 
 struct bench {
     double limit; /* seconds */
+    double count; /* operations, if it is not 0 */
     double start;
     double taken; /* seconds, once it is over */
     double n;     /* operations done */
@@ -86,9 +88,10 @@ static inline double bench_now(void)
 
 static inline struct bench bench_begin(void)
 {
-    const char *text = getenv("BENCH_SECONDS");
-    double limit = text ? strtod(text, NULL) : 0.2;
-    return (struct bench){.limit = limit, .start = bench_now()};
+    const char *seconds = getenv("BENCH_SECONDS"), *count = getenv("BENCH_OPERATIONS");
+    return (struct bench){.limit = seconds ? strtod(seconds, NULL) : 0.2,
+                          .count = count ? strtod(count, NULL) : 0,
+                          .start = bench_now()};
 }
 
 /* `n` operations more are done: is there time for others? */
@@ -96,7 +99,7 @@ static inline bool bench_goes_on(struct bench *bench, double n)
 {
     bench->n += n;
     bench->taken = bench_now() - bench->start;
-    return bench->taken < bench->limit;
+    return bench->count > 0 ? bench->n < bench->count : bench->taken < bench->limit;
 }
 
 static inline double bench_ns(const struct bench *bench)
