@@ -45,7 +45,9 @@ static struct usp_channel *make(size_t size, enum uvcsp_type type,
     channel->site = options->site_;
     channel->home = (uint16_t)usp_worker_index();
     atomic_init(&channel->bias, usp_bias_of(usp_worker_index()));
-    channel->slow = type != UVCSP_TYPE_PLAIN;
+    channel->slow = type != UVCSP_TYPE_PLAIN || size > UINT32_MAX ? USP_GENERALLY
+                    : options->capacity > 0 ? USP_BUFFERED : 0;
+    channel->plain_size = (uint32_t)size;
     channel->n_refs = 1;
     channel->held = true;
     if (options->capacity > 0) {
@@ -365,7 +367,7 @@ void usp_channel_poison(struct usp_channel *channel, const char *cause)
         text = NULL;
     }
     channel->ended |= USP_POISONED;
-    channel->slow = 1;
+    channel->slow = USP_GENERALLY;
     USP_FAILPOINT("poisoned");
     usp_wake_side(channel, USP_READER, UVCSP_POISONED);
     usp_wake_side(channel, USP_WRITER, UVCSP_POISONED);

@@ -42,16 +42,22 @@ struct usp_offer {
     struct usp_channel *channel;
     struct usp_task *task;
     void *data;          /* the reader's destination, the writer's bytes: memory of its worker */
-    void *stash;         /* the bytes in a block of the arena, or NULL */
-    uint64_t length;     /* of the bytes */
     uint32_t index;      /* of the guard */
     uint32_t ticket;     /* order of arrival, to rebuild a queue */
-    uint8_t side;
-    uint8_t queued;
-    uint8_t single;      /* of a wait with nothing else in it: only who holds the channel's lock can claim it */
-    uint8_t filled;      /* the bytes are in `small` or `stash` */
-    uint8_t no_room;     /* they should be, but the arena had no room for them */
-    uint8_t looks;       /* of an end that looks: it is woken by a message, and the message stays where it is */
+    uint64_t length;     /* of the bytes */
+    union {
+        uint64_t marks;  /* all of these */
+        struct {
+            uint8_t side;
+            uint8_t queued;
+            uint8_t single;      /* of a wait with nothing else in it: only who holds the channel's lock can claim it */
+            uint8_t filled;      /* the bytes are in `small` or `stash` */
+            uint8_t no_room;     /* they should be, but the arena had no room for them */
+            uint8_t looks;       /* of an end that looks: it is woken by a message, and the message stays where it is */
+            uint8_t zero[2];
+        };
+    };
+    void *stash;         /* the bytes in a block of the arena, or NULL */
     char small[USP_SMALL] __attribute__((aligned(8)));
 };
 
@@ -74,21 +80,30 @@ enum {
 #define USP_END_MAGIC 0x73646e65u
 #define USP_GONE_MAGIC 0x656e6f67u
 
+enum {
+    USP_GENERALLY = 1, /* not plain, or ended: nothing for fast.c */
+    USP_BUFFERED = 2,  /* else, if it has a buffer */
+};
+
+/* What a rendezvous touches comes first, in a line of the cache. */
 struct usp_channel {
-    uint32_t magic;
     _Atomic uint32_t lock;       /* index of the worker that holds it, plus 1 */
     _Atomic uint32_t bias;       /* index of the worker that it is biased to, plus 1; 0; USP_REVOKING */
     _Atomic uint32_t inside;     /* 1: that worker holds it; USP_REPAIRING + index: another one, after its death */
     uint8_t ended;               /* USP_POISONED ... */
     uint8_t type;                /* enum uvcsp_type */
     uint8_t carrier;
-    uint8_t slow;                /* not for channels/fast.c: not plain, or ended */
+    uint8_t slow;                /* 0; USP_GENERALLY, USP_BUFFERED */
     uint8_t far;                 /* its ends are, or have been, in more than one worker */
     uint8_t lenient;             /* USP_LENIENT, USP_REVIVES: queues and pipes of the floor above */
+    uint16_t home;               /* the worker whose ends it has, while not far; whom it is, or was, biased to */
+    uint32_t ticket;
+    uint32_t plain_size;         /* `size`, where fast.c needs it */
+    struct usp_queue waiting[2];
+    uint32_t magic;
     uint32_t capacity;
     int64_t bytes, enough;       /* in the buffer, of messages of variable length; it is full from there on (0: no limit).
                                     A crash may make `bytes` wrong, up to when the buffer is empty */
-    struct usp_queue waiting[2];
     size_t size;                 /* of a value */
     uint32_t written, read;      /* messages that ever entered, and left, the buffer */
     char *buffer;                /* `mask` + 1 slots: a power of two, so that the counters may wrap */
@@ -97,8 +112,6 @@ struct usp_channel {
     _Atomic uint32_t passed;     /* ... and those that have */
     uint32_t n_ends[2];          /* not retired */
     uint32_t n_refs;             /* end records, and 1 for its maker */
-    uint32_t ticket;
-    uint16_t home;               /* the worker whose ends it has, while not far; whom it is, or was, biased to */
     bool held;                   /* by its maker */
     uint8_t loose;               /* somebody else has used it, and not by an end of his own: anybody might */
     _Atomic uint32_t moves;      /* ends that have been made, or have found an owner */
@@ -118,11 +131,16 @@ struct usp_channel {
 #define USP_ON_ITS_WAY_TO(worker) (2 + (worker))
 
 struct usp_end {
-    uint32_t magic;
-    uint8_t side;
-    uint8_t retired;
-    uint8_t looks;               /* a reading end that waits for a message, or the end, and takes nothing */
-    uint8_t nests;               /* a writing end: where the buffer is full, usp_nests() is asked (channels/io.h) */
+    union {
+        uint64_t head;           /* all of these */
+        struct {
+            uint32_t magic;
+            uint8_t side;
+            uint8_t retired;
+            uint8_t looks;       /* a reading end that waits for a message, or the end, and takes nothing */
+            uint8_t nests;       /* a writing end: where the buffer is full, usp_nests() is asked (channels/io.h) */
+        };
+    };
     uint16_t way;                /* of a mobile end: USP_AT_HOME ... */
     struct usp_channel *channel;
     struct usp_task *task;       /* whose it is */
@@ -133,13 +151,13 @@ struct usp_end {
 
 /* What the floor keeps in each task. */
 struct usp_wait {
-    struct usp_end *ends;
-    struct usp_channel *made;
-    struct usp_end *end;         /* of a READ or WRITE that waits */
-    struct usp_offer *table;     /* for more than one offer; a block of the arena, kept */
     uint32_t n;                  /* offers in use */
     uint32_t room;               /* offers that fit in `table` */
+    struct usp_end *end;         /* of a READ or WRITE that waits */
     struct usp_offer first;
+    struct usp_end *ends;
+    struct usp_channel *made;
+    struct usp_offer *table;     /* for more than one offer; a block of the arena, kept */
 };
 _Static_assert(sizeof(struct usp_wait) <= USP_ROOM, "the room in a task does not suffice");
 
@@ -181,7 +199,7 @@ void usp_lock_slowly(struct usp_channel *channel);
 
 static inline bool usp_lock_biased(struct usp_channel *channel)
 {
-    uint32_t mine = usp_sched.worker + 1;
+    uint32_t mine = usp_sched.holder;
     if (atomic_load_explicit(&channel->bias, memory_order_relaxed) != mine)
         return false;
     atomic_store_explicit(&channel->inside, 1, memory_order_relaxed);
@@ -230,10 +248,12 @@ void usp_bias_wait(struct usp_channel *channel);
 
 /* ---- queues; the lock is held ---- */
 
-static inline void usp_enqueue(struct usp_offer *offer, enum usp_side side)
+/* All of it but the mark `queued`. */
+static inline void usp_enqueue_at(struct usp_channel *channel, struct usp_offer *offer,
+                                  enum usp_side side)
 {
-    struct usp_queue *queue = &offer->channel->waiting[side];
-    offer->ticket = offer->channel->ticket++;
+    struct usp_queue *queue = &channel->waiting[side];
+    offer->ticket = channel->ticket++;
     offer->next = NULL;
     offer->prev = queue->tail;
     if (queue->tail)
@@ -242,6 +262,11 @@ static inline void usp_enqueue(struct usp_offer *offer, enum usp_side side)
         queue->head = offer;
     USP_FAILPOINT("half-enqueued");
     queue->tail = offer;
+}
+
+static inline void usp_enqueue(struct usp_offer *offer, enum usp_side side)
+{
+    usp_enqueue_at(offer->channel, offer, side);
     offer->queued = 1;
     USP_FAILPOINT("enqueued");
 }
@@ -285,6 +310,19 @@ static inline bool usp_claim(struct usp_offer *offer)
                               memory_order_relaxed);
     USP_FAILPOINT("claimed");
     return claimed;
+}
+
+/* The same, where the lock is held by bias: the partner is of this worker, and its offer here most likely either
+   waits or was left behind by a choice that has taken another. */
+static inline bool usp_claim_near(const struct usp_offer *offer)
+{
+    struct usp_task *task = offer->task;
+    if (offer->single) {
+        atomic_store_explicit(&task->commit, usp_sched.claim, memory_order_relaxed);
+        return true;
+    }
+    return atomic_load_explicit(&task->commit, memory_order_relaxed) == USP_OPEN &&
+           usp_task_claim(task, usp_sched.worker, offer->index);
 }
 
 /* The first waiting partner on `side` that can be claimed, claimed; or NULL. */

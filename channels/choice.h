@@ -1,5 +1,5 @@
 /* A choice under way, shared by the files that carry it out: alt.c (look, and all of it), guard.c (what guards
-   are, and which comes first), offer.c (offer, park, withdraw). */
+   are, and which comes first), offer.c (offer, park, withdraw), near.c (all of it, in the simplest case). */
 #ifndef USP_CHANNELS_CHOICE_H
 #define USP_CHANNELS_CHOICE_H
 
@@ -13,6 +13,7 @@ struct usp_choice {
     uvcsp_guard *guards;
     size_t n;
     size_t start;
+    uint32_t key;       /* by which a fair choice finds its mark */
     enum uvcsp_choice mode;
     const char *site;
     struct usp_channel **locked;
@@ -39,15 +40,67 @@ int usp_guard_look(const uvcsp_guard *guard);
 int usp_guard_arm(const uvcsp_guard *guard, struct usp_task *self, uint32_t index);
 /* The bytes of a write guard; 0 or -errno. Where `owned` is set they are to be released. */
 int usp_guard_bytes(const uvcsp_guard *guard, struct usp_bytes *bytes);
-/* Fairness: the end that keeps the mark, or NULL; where to start; what was taken. */
+
+/* Fairness. A choice goes on behind the guard that it took the last time. Where it stood is kept in the first end of
+   its guards, with a key for the set of guards, since a process may use one end in several choices. */
+
+/* The end that keeps the mark, or NULL. */
 struct usp_end *usp_choice_first(const struct usp_choice *choice);
-void usp_choice_start(struct usp_choice *choice, const struct usp_end *first);
-void usp_choice_taken(const struct usp_choice *choice, struct usp_end *first, size_t taken);
+/* The mark of that key, kept elsewhere; or anything. */
+uint32_t usp_mark_find(uint32_t key);
+/* Sets the mark; another choice's may have to go elsewhere. */
+void usp_mark_set(uint32_t key, struct usp_end *first, uint32_t next);
+
+static inline bool usp_is_fair(const struct usp_choice *choice)
+{
+    return choice->mode != UVCSP_PRI && choice->n > 1;
+}
+
+static inline uint32_t usp_choice_key(const uvcsp_guard *guards, size_t n, const char *site,
+                                      const void *first)
+{
+    const void *last = guards[n - 1].subject;
+    uint64_t x = (uintptr_t)site * 31 + (uintptr_t)first * 17 + (uintptr_t)last + n;
+    return (uint32_t)(x * 0x9e3779b97f4a7c15ull >> 32) | 1;
+}
+
+/* Where to start. */
+static inline void usp_choice_start(struct usp_choice *choice, const struct usp_end *first)
+{
+    choice->start = 0;
+    if (!usp_is_fair(choice))
+        return;
+    choice->key = usp_choice_key(choice->guards, choice->n, choice->site,
+                                 first ? (const void *)first : usp_current());
+    size_t next = first && first->fair_key == choice->key ? first->fair_next : usp_mark_find(choice->key);
+    if (next >= choice->n)
+        next = next == choice->n ? 0 : next % choice->n;
+    choice->start = next;
+}
+
+/* What was taken. */
+static inline void usp_choice_taken(const struct usp_choice *choice, struct usp_end *first, size_t taken)
+{
+    if (!usp_is_fair(choice))
+        return;
+    if (__builtin_expect(first && first->fair_key == choice->key, 1))
+        first->fair_next = (uint32_t)taken + 1;
+    else
+        usp_mark_set(choice->key, first, (uint32_t)taken + 1);
+}
 
 /* ---- offer.c ---- */
 
 /* Offers on all channels, if there is still nothing, and waits. The index of the guard taken; -UVCSP_RETIRED or
    -UVCSP_POISONED (`ended` says which guard); USP_RETRY: look again; USP_KILLED; -errno. */
 long usp_choice_wait(struct usp_choice *choice, struct usp_task *self);
+/* The process has been woken, with an outcome: the same, and its other offers are taken back. */
+long usp_choice_woken(struct usp_choice *choice, struct usp_task *self);
+
+/* ---- near.c ---- */
+
+/* All of a choice, if it is one among plain channels of this worker alone: like usp_choice_wait(). USP_RETRY also if
+   it is not, or could not be done that way; then nothing has happened. At most a million guards, and usp_here. */
+long usp_choice_near(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const char *site);
 
 #endif

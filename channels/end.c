@@ -127,7 +127,7 @@ void usp_end_detach(struct usp_end *end)
 void usp_side_retires(struct usp_channel *channel, enum usp_side side)
 {
     channel->ended |= side == USP_READER ? USP_NO_READERS : USP_NO_WRITERS;
-    channel->slow = 1;
+    channel->slow = USP_GENERALLY;
     usp_wake_side(channel, USP_READER, UVCSP_RETIRED);
     usp_wake_side(channel, USP_WRITER, UVCSP_RETIRED);
 }
@@ -141,7 +141,7 @@ static void count_out(struct usp_end *end)
     bool last = channel->n_ends[end->side] == 1;
     if (last) { /* first of all, so that it is not lost with this worker */
         channel->ended |= end->side == USP_READER ? USP_NO_READERS : USP_NO_WRITERS;
-        channel->slow = 1;
+        channel->slow = USP_GENERALLY;
     }
     USP_FAILPOINT("end-counting-out");
     atomic_signal_fence(memory_order_seq_cst);

@@ -6,9 +6,12 @@
    by a jump, saves what a call preserves, and whoever resumes the fibre lands in the caller of READ. That saves two
    returns, which no processor predicts across a switch of stacks.
 
-   What is not ordinary takes the general way of io.c: a message that is not plain, an ended channel,
-   a partner in another worker, and a wake-up with an outcome (usp_wake then redirects the saved
-   resumption to resumed_slowly). */
+   The fastest of all is a channel that is biased to this worker: then the partner is of this worker too, and dies
+   with it, so no order of stores has to be kept. What is not ordinary takes the general way of io.c: a message
+   that is not plain, an ended channel, a partner in another worker, and a wake-up with an outcome (usp_wake
+   then redirects the saved resumption to resumed_slowly).
+
+   Nothing in fast() calls a function but as its last act, so that its common paths save no register. */
 #include <string.h>
 
 #include "channels/io.h"
@@ -77,6 +80,15 @@ __attribute__((noinline)) static void finish_far(struct usp_end *end, void *valu
         end_badly(end, rc, site);
 }
 
+/* NULL, or no end for that; or it has retired; or it waits for a message and takes none. */
+__attribute__((noinline)) static void odd_end(struct usp_end *end, enum usp_side side, void *value,
+                                              const char *site)
+{
+    if (!good(end, side))
+        bad_end(end, side, site);
+    generally(end, value, site);
+}
+
 __attribute__((noinline)) static void enter_first(void *x, enum usp_side side, void *value,
                                                   const char *site)
 {
@@ -86,116 +98,217 @@ __attribute__((noinline)) static void enter_first(void *x, enum usp_side side, v
     generally(x, value, site);
 }
 
-static inline void unlock(struct usp_channel *channel, bool biased)
+/* ---- a channel that other workers have ends of ---- */
+
+static inline bool with_buffer(struct usp_end *end, void *value)
 {
-    if (__builtin_expect(biased, 1))
-        usp_unlock_biased(channel);
-    else
-        atomic_store_explicit(&channel->lock, 0, memory_order_release);
+    struct usp_channel *channel = end->channel;
+    size_t size = channel->size;
+    if (end->side == USP_READER && usp_buffered(channel) > 0) {
+        usp_copy(value, channel->buffer + size * (channel->read & channel->mask), size);
+        atomic_signal_fence(memory_order_seq_cst);
+        *(volatile uint32_t *)&channel->read = channel->read + 1;
+        if (channel->waiting[USP_WRITER].head)
+            usp_refill(channel);
+        return true;
+    }
+    if (end->side == USP_WRITER && usp_buffered(channel) < channel->capacity &&
+        !channel->waiting[USP_READER].head) {
+        usp_copy(channel->buffer + size * (channel->written & channel->mask), value, size);
+        atomic_signal_fence(memory_order_seq_cst);
+        *(volatile uint32_t *)&channel->written = channel->written + 1; /* the one store that puts it in */
+        return true;
+    }
+    return false;
 }
 
-/* The lock is held, there is a message. */
-static inline void take_buffered(struct usp_channel *channel, void *value, bool biased)
+__attribute__((noinline)) static void with_lock(struct usp_end *end, void *value, const char *site)
 {
-    const char *slot = channel->buffer + channel->size * (channel->read & channel->mask);
-    usp_copy(value, slot, channel->size);
-    atomic_signal_fence(memory_order_seq_cst);
-    *(volatile uint32_t *)&channel->read = channel->read + 1;
-    if (__builtin_expect(channel->waiting[USP_WRITER].head != NULL, 0))
+    struct usp_channel *channel = end->channel;
+    enum usp_side side = (enum usp_side)end->side;
+    if (!usp_try_lock(channel))
+        return generally(end, value, site);
+    struct usp_offer *offer = NULL;
+    bool done = false;
+    if (channel->slow == USP_BUFFERED && !channel->lenient)
+        done = with_buffer(end, value);
+    else if (channel->slow == 0)
+        offer = usp_take(channel, usp_other(side));
+    atomic_store_explicit(&channel->lock, 0, memory_order_release);
+    if (done)
+        return;
+    if (!offer)
+        return generally(end, value, site);
+    struct usp_task *task = offer->task;
+    if (task->worker != usp_sched.worker)
+        return finish_far(end, value, site, offer);
+    usp_copy(side == USP_READER ? value : offer->data,
+             side == USP_READER ? offer->data : value, channel->size);
+    usp_wake(task);
+}
+
+/* ---- a channel of this worker ---- */
+
+__attribute__((noinline)) static void unlock_and_go(struct usp_end *end, void *value, const char *site)
+{
+    usp_unlock_biased(end->channel);
+    generally(end, value, site);
+}
+
+__attribute__((noinline)) static void refill_and_unlock(struct usp_channel *channel)
+{
+    usp_refill(channel);
+    usp_unlock_biased(channel);
+}
+
+/* Values that are not of 4 or 8 bytes. */
+__attribute__((noinline)) static void take_long(struct usp_channel *channel, void *value)
+{
+    memcpy(value, channel->buffer + channel->size * (channel->read & channel->mask), channel->size);
+    channel->read++;
+    if (channel->waiting[USP_WRITER].head)
         usp_refill(channel);
-    unlock(channel, biased);
+    usp_unlock_biased(channel);
 }
 
-/* The lock is held, there is room, and nobody waits for it. */
-static inline void give_buffered(struct usp_channel *channel, const void *value, bool biased)
+__attribute__((noinline)) static void give_long(struct usp_channel *channel, const void *value)
 {
-    char *slot = channel->buffer + channel->size * (channel->written & channel->mask);
-    usp_copy(slot, value, channel->size);
+    memcpy(channel->buffer + channel->size * (channel->written & channel->mask), value,
+           channel->size);
     atomic_signal_fence(memory_order_seq_cst);
-    *(volatile uint32_t *)&channel->written = channel->written + 1; /* the one store that puts it in */
-    unlock(channel, biased);
+    channel->written++;
+    usp_unlock_biased(channel);
 }
 
-/* Nothing below but the last statement of a path calls a function, so that the path on which the partner
-   waits saves no register. */
+static inline __attribute__((always_inline)) void take_buffered(struct usp_end *end, void *value,
+                                                                const char *site)
+{
+    struct usp_channel *channel = end->channel;
+    uint32_t read = channel->read;
+    if (channel->slow != USP_BUFFERED || channel->lenient || channel->written == read)
+        return unlock_and_go(end, value, site);
+    if (channel->plain_size == 4)
+        memcpy(value, channel->buffer + 4 * (size_t)(read & channel->mask), 4);
+    else if (channel->plain_size == 8)
+        memcpy(value, channel->buffer + 8 * (size_t)(read & channel->mask), 8);
+    else
+        return take_long(channel, value);
+    atomic_signal_fence(memory_order_seq_cst);
+    channel->read = read + 1;
+    if (__builtin_expect(channel->waiting[USP_WRITER].head != NULL, 0))
+        return refill_and_unlock(channel);
+    usp_unlock_biased(channel);
+}
+
+static inline __attribute__((always_inline)) void give_buffered(struct usp_end *end, void *value,
+                                                                const char *site)
+{
+    struct usp_channel *channel = end->channel;
+    uint32_t written = channel->written;
+    if (channel->slow != USP_BUFFERED || channel->lenient ||
+        written - channel->read >= channel->capacity || channel->waiting[USP_READER].head)
+        return unlock_and_go(end, value, site);
+    if (channel->plain_size == 4)
+        memcpy(channel->buffer + 4 * (size_t)(written & channel->mask), value, 4);
+    else if (channel->plain_size == 8)
+        memcpy(channel->buffer + 8 * (size_t)(written & channel->mask), value, 8);
+    else
+        return give_long(channel, value);
+    atomic_signal_fence(memory_order_seq_cst);
+    channel->written = written + 1; /* the one store that puts it in */
+    usp_unlock_biased(channel);
+}
+
+__attribute__((noinline)) static void wake_and_copy(struct usp_task *task, void *to,
+                                                    const void *from, size_t size)
+{
+    usp_wake_plainly(task); /* it does not run before this process parks */
+    memcpy(to, from, size);
+}
+
+#ifdef USP_PARK_TAIL
+__attribute__((noinline)) static void park_for_loop(struct usp_fibre *fibre)
+{
+    struct usp_fibre *next = usp_pick_slowly();
+    usp_sched.current = next;
+    usp_park_tail(&fibre->sp, next->sp);
+}
+#endif
+
+#ifdef USP_PARK_TAIL
+__attribute__((noinline)) static void park_for_unborn(struct usp_fibre *fibre, struct usp_fibre *next)
+{
+    next = usp_fibre_bear(next);
+    usp_sched.current = next;
+    usp_park_tail(&fibre->sp, next->sp);
+}
+#endif
+
+static inline bool is_ordinary(const struct usp_end *end, enum usp_side side)
+{
+    return end->head == (struct usp_end){.magic = USP_END_MAGIC, .side = (uint8_t)side}.head;
+}
+
 static inline __attribute__((always_inline)) void fast(void *x, enum usp_side side, void *value,
                                                        const char *site)
 {
     struct usp_end *end = x;
     if (__builtin_expect(!usp_here, 0))
         return enter_first(x, side, value, site);
-    if (__builtin_expect(!good(end, side), 0))
-        return bad_end(x, side, site);
+    if (__builtin_expect(!end || !is_ordinary(end, side), 0))
+        return odd_end(end, side, value, site);
     struct usp_channel *channel = end->channel;
-    bool biased = usp_lock_biased(channel);
-    if (__builtin_expect(!biased, 0) && !usp_try_lock(channel))
-        return generally(end, value, site);
-    if (__builtin_expect(channel->slow | end->retired, 0)) {
-        unlock(channel, biased);
-        return generally(end, value, site);
-    }
-    struct usp_offer *offer;
+    if (__builtin_expect(!usp_lock_biased(channel), 0))
+        return with_lock(end, value, site);
+    if (channel->slow)
+        return side == USP_READER ? take_buffered(end, value, site)
+                                  : give_buffered(end, value, site);
     struct usp_queue *queue = &channel->waiting[usp_other(side)];
-    if (channel->capacity > 0) {
-        if (__builtin_expect(channel->lenient, 0)) {
-            unlock(channel, biased);
-            return generally(end, value, site);
-        }
-        if (side == USP_READER && usp_buffered(channel) > 0)
-            return take_buffered(channel, value, biased);
-        if (side == USP_WRITER && usp_buffered(channel) < channel->capacity && !queue->head)
-            return give_buffered(channel, value, biased);
-    }
+    struct usp_offer *offer;
     while ((offer = queue->head)) {
         struct usp_task *task = offer->task;
         usp_unlink_head(queue, offer);
-        if (!usp_claim(offer)) {
-            if (channel->capacity > 0)
-                break;
+        if (!usp_claim_near(offer))
             continue;
-        }
-        unlock(channel, biased);
-        if (__builtin_expect(task->worker != usp_sched.worker, 0))
-            return finish_far(end, value, site, offer);
-        size_t size = channel->size;
+        usp_unlock_biased(channel);
         void *to = side == USP_READER ? value : offer->data;
         const void *from = side == USP_READER ? offer->data : value;
-        if (size == 4) {
+        if (channel->plain_size == 4)
             memcpy(to, from, 4);
-        } else if (size == 8) {
+        else if (channel->plain_size == 8)
             memcpy(to, from, 8);
-        } else {
-            usp_wake(task); /* it does not run before this process parks */
-            memcpy(to, from, size);
-            return;
-        }
-        return usp_wake(task);
+        else
+            return wake_and_copy(task, to, from, channel->plain_size);
+        return usp_wake_plainly(task);
     }
 #ifdef USP_PARK_TAIL
     struct usp_fibre *fibre = usp_current();
     struct usp_task *self = fibre->task;
-    if (__builtin_expect(self && !fibre->kill && !offer && (side == USP_READER || !channel->far), 1)) {
+    if (__builtin_expect(self && !fibre->kill, 1)) {
         struct usp_wait *wait = usp_wait_of(self);
         offer = &wait->first;
         wait->n = 1;
         wait->end = end;
         offer->channel = channel;
         offer->data = value;
-        offer->side = (uint8_t)side;
-        offer->single = 1;
+        offer->marks = (struct usp_offer){.side = (uint8_t)side, .queued = 1, .single = 1}.marks;
         if (side == USP_WRITER)
-            offer->length = channel->size;
+            offer->length = channel->plain_size;
         self->site = site;
         usp_task_open(self);
-        usp_enqueue(offer, side);
-        unlock(channel, biased);
-        struct usp_fibre *next = usp_pick();
+        usp_enqueue_at(channel, offer, side);
+        usp_unlock_biased(channel);
+        struct usp_fibre *next = usp_sched.head;
+        if (__builtin_expect(!next || --usp_sched.turns <= 0, 0))
+            return park_for_loop(fibre);
+        usp_sched.head = next->next;
+        if (__builtin_expect(!next->sp, 0))
+            return park_for_unborn(fibre, next);
         usp_sched.current = next;
         return usp_park_tail(&fibre->sp, next->sp);
     }
 #endif
-    unlock(channel, biased);
-    generally(end, value, site);
+    unlock_and_go(end, value, site);
 }
 
 void uvcsp_take(void *in, void *value, const char *site)

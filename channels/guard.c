@@ -119,10 +119,8 @@ int usp_choice_check(struct usp_choice *choice)
 
 /* ---- fairness ---- */
 
-/* A choice goes on behind the guard that it took the last time. Where it stood is kept in the first end of
-   its guards, with a key for the set of guards, since a process may use one end in several choices. The mark
-   of a choice that another displaces from there goes to a table of the worker, where it is found again
-   unless more than MARKS others of its row have been marked since; then the choice starts anywhere. */
+/* The mark of a choice that another displaces from its end goes to a table of the worker, where it is found
+   again unless more than MARKS others of its row have been marked since; then the choice starts anywhere. */
 #define MARKS 8
 #define MARK_ROWS 256
 
@@ -130,14 +128,6 @@ struct mark {
     uint32_t key, next;
 };
 static struct mark marks[MARK_ROWS][MARKS];
-
-static uint32_t key_of(const struct usp_choice *choice, const void *first)
-{
-    const void *last = choice->guards[choice->n - 1].subject;
-    uint64_t x = (uintptr_t)choice->site * 31 + (uintptr_t)first * 17 + (uintptr_t)last + choice->n;
-    x *= 0x9e3779b97f4a7c15ull;
-    return (uint32_t)(x >> 32) | 1;
-}
 
 static struct mark *row_of(uint32_t key)
 {
@@ -155,7 +145,7 @@ static void put_mark(uint32_t key, uint32_t next)
     row[0] = (struct mark){key, next};
 }
 
-static uint32_t find_mark(uint32_t key)
+uint32_t usp_mark_find(uint32_t key)
 {
     static uint32_t anywhere;
     const struct mark *row = row_of(key);
@@ -179,23 +169,10 @@ struct usp_end *usp_choice_first(const struct usp_choice *choice)
     return NULL;
 }
 
-void usp_choice_start(struct usp_choice *choice, const struct usp_end *first)
+void usp_mark_set(uint32_t key, struct usp_end *first, uint32_t next)
 {
-    choice->start = 0;
-    if (choice->mode == UVCSP_PRI || choice->n < 2)
-        return;
-    uint32_t key = key_of(choice, first ? (const void *)first : usp_current());
-    uint32_t next = first && first->fair_key == key ? first->fair_next : find_mark(key);
-    choice->start = next % choice->n;
-}
-
-void usp_choice_taken(const struct usp_choice *choice, struct usp_end *first, size_t taken)
-{
-    if (choice->mode == UVCSP_PRI || choice->n < 2)
-        return;
-    uint32_t key = key_of(choice, first ? (const void *)first : usp_current());
     if (!first) {
-        put_mark(key, (uint32_t)taken + 1);
+        put_mark(key, next);
         return;
     }
     if (first->fair_key != key) {
@@ -203,6 +180,5 @@ void usp_choice_taken(const struct usp_choice *choice, struct usp_end *first, si
             put_mark(first->fair_key, first->fair_next);
         first->fair_key = key;
     }
-    first->fair_next = (uint32_t)taken + 1;
+    first->fair_next = next;
 }
-

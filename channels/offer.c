@@ -169,17 +169,9 @@ static size_t guard_of(const struct usp_choice *choice, size_t offer)
             return i;
 }
 
-/* The choice waits. Like look(); USP_RETRY when it has to look again. */
-static long park(struct usp_choice *choice, struct usp_task *self)
+/* After the wait. `armed`: the error by which arming a source had failed, or 0. */
+static long woken(struct usp_choice *choice, struct usp_task *self, int armed)
 {
-    self->site = choice->site;
-    int armed = arm_all(choice, self);
-    if (armed < 0 && usp_task_claim(self, usp_worker_index(), USP_SOURCE_INDEX))
-        usp_wake(self);
-    usp_task_armed(self);
-    usp_park();
-    usp_sources_disarm(self);
-    self->site = NULL;
     uint64_t commit = atomic_load_explicit(&self->commit, memory_order_acquire);
     int outcome = self->outcome == USP_FILLED ? 0 : self->outcome;
     uint32_t index = usp_commit_index(commit);
@@ -218,6 +210,25 @@ static long park(struct usp_choice *choice, struct usp_task *self)
         return -outcome;
     }
     return outcome < 0 ? outcome : result;
+}
+
+long usp_choice_woken(struct usp_choice *choice, struct usp_task *self)
+{
+    return woken(choice, self, 0);
+}
+
+/* The choice waits. Like look(); USP_RETRY when it has to look again. */
+static long park(struct usp_choice *choice, struct usp_task *self)
+{
+    self->site = choice->site;
+    int armed = arm_all(choice, self);
+    if (armed < 0 && usp_task_claim(self, usp_worker_index(), USP_SOURCE_INDEX))
+        usp_wake(self);
+    usp_task_armed(self);
+    usp_park();
+    usp_sources_disarm(self);
+    self->site = NULL;
+    return woken(choice, self, armed);
 }
 
 /* ---- all of it ---- */

@@ -143,7 +143,7 @@ static void repair(struct usp_channel *channel, unsigned dead)
                    channel->type == UVCSP_TYPE_END ? USP_BLOCK_END : USP_BLOCK_MESSAGE);
     disinherit((void *)(uintptr_t)channel->cause, USP_BLOCK_TEXT);
     if (channel->ended) {
-        channel->slow = 1;
+        channel->slow = USP_GENERALLY;
         usp_wake_side(channel, USP_READER, USP_RETRY);
         usp_wake_side(channel, USP_WRITER, USP_RETRY);
     } else if (channel->capacity > 0 && !usp_is_full(channel)) {

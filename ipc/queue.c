@@ -102,7 +102,7 @@ void usp_store_end(struct usp_channel *channel)
 {
     usp_lock(channel);
     channel->ended |= USP_NO_WRITERS;
-    channel->slow = 1;
+    channel->slow = USP_GENERALLY;
     usp_wake_side(channel, USP_READER, UVCSP_RETIRED);
     usp_wake_side(channel, USP_WRITER, UVCSP_RETIRED);
     usp_unlock(channel);

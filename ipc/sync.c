@@ -66,7 +66,7 @@ struct usp_sync *usp_sync_new(enum usp_sync_kind kind, uint32_t capacity, uint32
     memset(sync, 0, sizeof *sync + n_names * sizeof sync->names[0]);
     sync->kind = (uint8_t)kind;
     sync->channel = channel;
-    sync->channel->slow = 1;
+    sync->channel->slow = USP_GENERALLY;
     sync->n_names = n_names;
     sync->end = (struct usp_end){.magic = USP_END_MAGIC, .side = USP_WRITER, .channel = channel};
     if (kind == USP_EVENT) {

@@ -57,10 +57,11 @@ int usp_fork_join(struct usp_process **processes, size_t n, int *workers)
 static void start_one(struct usp_process *process)
 {
     process->next = NULL;
-    if (usp_process_inherit(process) < 0 || usp_process_launch(process, NULL, NULL) < 0) {
+    if (usp_process_inherit(process) < 0) {
         usp_report("process '%s': no room to start it", process->kind->name);
         _exit(126);
     }
+    usp_process_launch(process, NULL, NULL);
 }
 
 static void run_in_child(void *arg)

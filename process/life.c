@@ -170,6 +170,10 @@ static int link_to_task(void **place, enum usp_side side, void *arg)
 int usp_process_join(struct usp_process *process, unsigned worker, struct usp_task *task)
 {
     const char *name = process->kind->name;
+    process->joined = true;
+    if (process->kind->params[0].kind == UVCSP_PARAM_END)
+        return 0;
+    process->joined = false;
     int rc = each_end(process, check_end, (void *)(uintptr_t)name);
     if (rc)
         return rc;
@@ -290,13 +294,6 @@ struct usp_process *usp_process_current(void)
     return usp_current()->process;
 }
 
-static void process_main(void *arg)
-{
-    struct usp_process *process = arg;
-    process->kind->run(process->args);
-    usp_process_finish(process, USP_RETURNED, 0, NULL);
-}
-
 /* The runtime calls this through the fibre when an operation ends the process. */
 static void unwind(void *process, int outcome, const char *cause)
 {
@@ -310,6 +307,14 @@ static void unwind(void *process, int outcome, const char *cause)
     }
 }
 
+static void process_main(void *arg)
+{
+    struct usp_process *process = arg;
+    usp_current()->unwind = unwind;
+    process->kind->run(process->args);
+    usp_process_finish(process, USP_RETURNED, 0, NULL);
+}
+
 static void tell_joiner(struct usp_join *join, bool failed)
 {
     if (!join)
@@ -319,44 +324,47 @@ static void tell_joiner(struct usp_join *join, bool failed)
         usp_wake(join->task);
 }
 
-int usp_process_launch(struct usp_process *process, struct usp_join *join,
-                       struct uvcsp_handle *handle)
+static void stillborn(void *arg)
 {
-    struct usp_fibre *fibre = usp_fibre_new(process_main, process);
+    struct usp_process *process = arg;
+    char cause[200];
+    snprintf(cause, sizeof cause, "process '%s' could not be started: no memory for its stack",
+             process->kind->name);
+    usp_report("%s", cause);
+    usp_ends_release(process->task, USP_LEAVE_POISON, cause);
+    free_task(process->task);
+    tell_joiner(process->join, true);
+    if (process->handle)
+        usp_handle_ended(process->handle, 1);
+    usp_process_release(process);
+    usp_somebody_ended();
+}
+
+void usp_process_launch(struct usp_process *process, struct usp_join *join,
+                        struct uvcsp_handle *handle)
+{
+    struct usp_unborn *unborn = &process->unborn;
     process->join = join;
     process->handle = handle;
-    if (!fibre) {
-        char cause[200];
-        snprintf(cause, sizeof cause, "process '%s' could not be started: no memory for its stack",
-                 process->kind->name);
-        usp_report("%s", cause);
-        usp_ends_release(process->task, USP_LEAVE_POISON, cause);
-        free_task(process->task);
-        tell_joiner(join, true);
-        if (handle)
-            usp_handle_ended(handle, 1);
-        usp_process_release(process);
-        return -ENOMEM;
-    }
-    fibre->task = process->task;
-    fibre->process = process;
-    fibre->unwind = unwind;
-    fibre->parent = usp_current() == usp_sched.loop_fibre ? NULL : usp_current();
-    process->fibre = fibre;
+    unborn->entry = process_main;
+    unborn->process = process;
+    unborn->task = process->task;
+    unborn->parent = usp_current() == usp_sched.loop_fibre ? NULL : usp_current();
+    usp_stillborn = stillborn;
+    struct usp_fibre *fibre = usp_fibre_conceive(unborn);
     process->task->hope.waiter = join ? join->task : NULL;
     process->task->hope.handle = handle ? &handle->ended : NULL;
     process->task->hope.handle_of = (uint16_t)(handle ? usp_worker_index() + 1 : 0);
     process->task->hope.state = 0;
     process->task->fibre = fibre;
     usp_ready(fibre);
-    return 0;
 }
 
 void usp_processes_launch(struct usp_process *process, struct usp_join *join,
                           struct uvcsp_handle *handle)
 {
     if (process->kind) {
-        (void)usp_process_launch(process, join, handle);
+        usp_process_launch(process, join, handle);
         return;
     }
     struct usp_process *member = process->members;
@@ -364,7 +372,7 @@ void usp_processes_launch(struct usp_process *process, struct usp_join *join,
     while (member) {
         struct usp_process *next = member->next;
         member->next = NULL;
-        (void)usp_process_launch(member, join, handle);
+        usp_process_launch(member, join, handle);
         member = next;
     }
     usp_process_release(process);

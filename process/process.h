@@ -15,9 +15,10 @@
 #include <uvcsp/process.h>
 
 #include "channels/channel.h"
+#include "runtime/fibre.h"
 #include "runtime/sources.h"
 
-#define USP_INLINE_ARGS 88
+#define USP_INLINE_ARGS 40
 
 struct usp_deferred {
     struct usp_deferred *next;
@@ -53,7 +54,7 @@ struct usp_process {
     bool started;                /* the value has been used up */
     bool joined;                 /* connections among its arguments are its own */
     struct usp_task *task;
-    struct usp_fibre *fibre;
+    struct usp_unborn unborn;    /* until it first runs */
     struct usp_deferred *deferred;
     struct usp_join *join;
     struct uvcsp_handle *handle;
@@ -80,9 +81,9 @@ void usp_process_leave(struct usp_process *process, enum usp_leave how, const ch
 int usp_process_prepare(struct usp_process *process);
 /* Task for a process whose ends the parent has made, in a new worker. */
 int usp_process_inherit(struct usp_process *process);
-/* Starts a prepared process on a fibre: it is ready to run. 0 or -ENOMEM, and then it has ended by poison. */
-int usp_process_launch(struct usp_process *process, struct usp_join *join,
-                       struct uvcsp_handle *handle);
+/* Starts a prepared process on a fibre: it is ready to run. If there is no memory for its stack then, it ends by poison. */
+void usp_process_launch(struct usp_process *process, struct usp_join *join,
+                        struct uvcsp_handle *handle);
 /* The same for a process, or for each of a group, which is used up. */
 void usp_processes_launch(struct usp_process *process, struct usp_join *join,
                           struct uvcsp_handle *handle);

@@ -220,7 +220,6 @@ static int enter(void)
     memset(&main_process, 0, sizeof main_process);
     main_process.kind = &main_kind;
     main_process.task = task;
-    main_process.fibre = main_fibre;
     main_fibre->task = task;
     main_fibre->process = &main_process;
     main_fibre->unwind = unwind_main;

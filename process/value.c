@@ -39,7 +39,6 @@ static struct usp_process *take_record(void)
     process->started = false;
     process->joined = false;
     process->task = NULL;
-    process->fibre = NULL;
     process->deferred = NULL;
     process->join = NULL;
     process->handle = NULL;
@@ -60,7 +59,7 @@ void usp_process_release(struct usp_process *process)
         process->members = member->next;
         usp_process_release(member);
     }
-    if (process->joined)
+    if (process->joined && process->kind->params[0].kind != UVCSP_PARAM_END)
         usp_process_each_conn(process, conn_ended, NULL);
     if (process->args != process->room)
         free(process->args);
@@ -189,21 +188,47 @@ uvcsp_process uvcsp_worker(const uvcsp_process *values, size_t n)
     return (uvcsp_process){n > 0 ? values[0].kind : NULL, group, group->serial};
 }
 
+/* An array of few values is kept for the next one who needs one: calloc and free cost more than to start a process. */
+#define FEW 8
+
+struct array {
+    size_t n;
+    uvcsp_process values[];
+};
+static struct array *spare;
+
 uvcsp_process *uvcsp_values_new(size_t n)
 {
-    uvcsp_process *values = calloc(n ? n : 1, sizeof *values);
-    if (!values)
+    size_t room = n > FEW ? n : FEW;
+    struct array *array = n <= FEW ? spare : NULL;
+    if (array) {
+        spare = NULL;
+        memset(array->values, 0, n * sizeof array->values[0]);
+        return array->values;
+    }
+    if (room <= (SIZE_MAX - sizeof *array) / sizeof array->values[0])
+        array = calloc(1, sizeof *array + room * sizeof array->values[0]);
+    if (!array)
         usp_fatal("no memory for %zu processes", n);
-    return values;
+    array->n = room;
+    return array->values;
 }
 
 void uvcsp_values_free(uvcsp_process *values)
 {
-    free(values);
+    if (!values)
+        return;
+    struct array *array = (struct array *)((char *)values - offsetof(struct array, values));
+    if (array->n == FEW && !spare)
+        spare = array;
+    else
+        free(array);
 }
 
 void usp_values_deinit(void)
 {
+    free(spare);
+    spare = NULL;
     while (slabs) {
         struct slab *slab = slabs;
         slabs = slab->next;

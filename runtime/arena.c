@@ -15,6 +15,7 @@
 #define LEAST ((size_t)16 << 20) /* where halving ends */
 #define MOST ((size_t)64 << 30)  /* of what is chosen by the machine's memory */
 
+struct usp_arena_range usp_arena_range;
 bool (*usp_lock_stuck)(unsigned holder);
 
 /* The cache of this worker: for each class a stack, linked through the blocks. */
@@ -100,6 +101,7 @@ int usp_arena_init(size_t size)
     madvise(base, size, MADV_DONTDUMP);
     usp_classes_init(size);
     usp_spans_init(base, size);
+    usp_arena_range = (struct usp_arena_range){(uintptr_t)base, size, size - 1024};
     usp_arena_adopt(0);
     return 0;
 }
@@ -109,6 +111,7 @@ void usp_arena_deinit(void)
     if (usp_region.base != NULL)
         munmap(usp_region.base, usp_region.bytes);
     memset(&usp_region, 0, sizeof usp_region);
+    memset(&usp_arena_range, 0, sizeof usp_arena_range);
     memset(cache, 0, sizeof cache);
 }
 
@@ -266,12 +269,6 @@ bool usp_arena_is_owned(const void *p, enum usp_block_kind kind, unsigned owner)
     const struct usp_class *class;
     const _Atomic uint32_t *word = usp_word_find(p, &class);
     return word != NULL && kind > USP_BLOCK_CACHED && usp_word_load(word) == usp_word(kind, owner);
-}
-
-bool usp_arena_holds(const void *p, size_t size)
-{
-    size_t offset = (size_t)((uintptr_t)p - (uintptr_t)usp_region.base);
-    return offset < usp_region.bytes && size <= usp_region.bytes - offset;
 }
 
 /* Walks. */

@@ -75,8 +75,26 @@ bool usp_arena_is(const void *p, enum usp_block_kind kind);
 /* The same, and is it owned by `owner`? */
 bool usp_arena_is_owned(const void *p, enum usp_block_kind kind, unsigned owner);
 
+/* Where it is mapped; 0 bytes: not at all. */
+struct usp_arena_range {
+    uintptr_t base;
+    size_t bytes;
+    size_t most; /* bytes but for the last few */
+};
+extern struct usp_arena_range usp_arena_range;
+
+/* Can `p` be a block of a few bytes? It can be read as one. */
+static inline bool usp_arena_may_hold(const void *p)
+{
+    return (uintptr_t)p - usp_arena_range.base < usp_arena_range.most;
+}
+
 /* Does the address range lie in the arena at all? */
-bool usp_arena_holds(const void *p, size_t size);
+static inline bool usp_arena_holds(const void *p, size_t size)
+{
+    size_t offset = (size_t)((uintptr_t)p - usp_arena_range.base);
+    return offset < usp_arena_range.bytes && size <= usp_arena_range.bytes - offset;
+}
 
 /* Calls fn for every live block of a kind, in address order. fn may free the block that it is given.
    Blocks that others allocate meanwhile may or may not be seen. USP_BLOCK_FREE: of all kinds. */

@@ -30,7 +30,6 @@ struct usp_sched_hooks usp_sched_hooks;
 _Thread_local bool usp_here;
 
 static struct usp_fibre main_fibre;
-static uint64_t seed_base; /* 0: first in, first out */
 static struct {
     void (*fn)(void *);
     void *arg;
@@ -50,38 +49,6 @@ uint64_t usp_ticks(void)
     clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
     return (uint64_t)t.tv_sec * 2000000000u + (uint64_t)t.tv_nsec * 2;
 #endif
-}
-
-/* xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled", 2014) */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t x = *state;
-    x ^= x >> 12;
-    x ^= x << 25;
-    x ^= x >> 27;
-    *state = x;
-    return x * 0x2545f4914f6cdd1dull;
-}
-
-/* One of the first eight of the queue, each as likely. The others keep their order, so nobody waits for ever. */
-struct usp_fibre *usp_pick_seeded(void)
-{
-    unsigned n = 1;
-    for (struct usp_fibre *fibre = usp_sched.head; n < 8 && (fibre = fibre->next);)
-        n++;
-    unsigned hops = (unsigned)(next_random(&usp_sched.seed) >> 32) % n;
-    struct usp_fibre *before = NULL, *picked = usp_sched.head;
-    while (hops-- > 0) {
-        before = picked;
-        picked = picked->next;
-    }
-    if (before)
-        before->next = picked->next;
-    else
-        usp_sched.head = picked->next;
-    if (usp_sched.tail == picked)
-        usp_sched.tail = before;
-    return picked;
 }
 
 static void link_fibre(struct usp_fibre *fibre)
@@ -145,11 +112,11 @@ static void fibre_start(void)
     switched(NULL);
 #endif
     struct usp_fibre *fibre = usp_sched.current;
-    fibre->entry(fibre->arg);
+    fibre->entry(fibre->process);
     usp_fatal("the entry of a fibre has returned");
 }
 
-struct usp_fibre *usp_fibre_new(void (*entry)(void *), void *arg)
+static struct usp_fibre *give_stack(const struct usp_unborn *unborn)
 {
     struct usp_fibre *fibre = usp_stack_take();
     if (!fibre)
@@ -159,40 +126,97 @@ struct usp_fibre *usp_fibre_new(void (*entry)(void *), void *arg)
     __asan_unpoison_memory_region(bottom, (size_t)((char *)fibre - bottom));
 #endif
     usp_switch_release(fibre->sp); /* of the fibre that had this stack before, or NULL */
-    fibre->sp = usp_switch_prepare(fibre, bottom, fibre_start);
-    if (!fibre->sp) {
+    fibre->sp = NULL;
+    void *sp = usp_switch_prepare(fibre, bottom, fibre_start);
+    if (!sp) {
         usp_stack_give(fibre);
         return NULL;
     }
-    fibre->next = NULL;
-    fibre->task = NULL;
-    fibre->sources = NULL;
-    fibre->entry = entry;
-    fibre->arg = arg;
-    fibre->unwind = NULL;
-    fibre->process = NULL;
-    fibre->kill = 0;
-    fibre->fair = 0;
+    fibre->before = *unborn;
+    fibre->sp = sp;
+    fibre->hasty = fibre->hasty_after = 0;
     fibre->failed = -1;
+    fibre->unwind = NULL;
+    fibre->sources = NULL;
     fibre->fake_stack = NULL;
-    fibre->parent = NULL;
+    return fibre;
+}
+
+struct usp_fibre *usp_fibre_new(void (*entry)(void *), void *arg)
+{
+    struct usp_unborn unborn = {.entry = entry, .process = arg};
+    struct usp_fibre *fibre = give_stack(&unborn);
+    if (!fibre)
+        return NULL;
+    link_fibre(fibre);
+    usp_sched.n_live++;
+    return fibre;
+}
+
+struct usp_fibre *usp_fibre_conceive(struct usp_unborn *unborn)
+{
+    struct usp_fibre *fibre = (struct usp_fibre *)unborn;
+    fibre->sp = NULL;
+    fibre->kill = 0;
     fibre->started_others = false;
     link_fibre(fibre);
     usp_sched.n_live++;
     return fibre;
 }
 
+void (*usp_stillborn)(void *process);
+static struct usp_fibre *stillborn; /* linked by `next` */
+
+struct usp_fibre *usp_fibre_bear(struct usp_fibre *unborn)
+{
+    struct usp_fibre *fibre = give_stack((struct usp_unborn *)unborn);
+    if (!fibre) {
+        unborn->next = stillborn;
+        stillborn = unborn;
+        return usp_sched.loop_fibre;
+    }
+    if (fibre->all_prev)
+        fibre->all_prev->all_next = fibre;
+    else
+        usp_sched.all = fibre;
+    if (fibre->all_next)
+        fibre->all_next->all_prev = fibre;
+    fibre->task->fibre = fibre;
+    return fibre;
+}
+
+/* On the loop's fibre: what was to run and got no stack. */
+static void bury_stillborn(void)
+{
+    while (stillborn) {
+        struct usp_fibre *fibre = stillborn;
+        stillborn = fibre->next;
+        unlink_fibre(fibre);
+        usp_sched.n_live--;
+        usp_stillborn(fibre->process);
+    }
+}
+
+/* The stack is not used again before the switch, and `next` is all that is written into it; but where the next
+   fibre is born on this very stack that writes the words which lie on top of it, where a fibre began that
+   will never return. Where more is written, or the stack is known to others, the next one is taken first. */
 void usp_fibre_exit(void)
 {
     struct usp_fibre *self = usp_sched.current;
     unlink_fibre(self);
     usp_sched.n_live--;
-    usp_stack_give(self); /* not used again before the switch below, and `next` is all that it writes */
+#ifdef USP_PARK_TAIL
+    usp_stack_give(self);
     struct usp_fibre *to = usp_pick();
+    usp_switch_to(to);
+#else
+    struct usp_fibre *to = usp_pick();
+    usp_stack_give(self);
 #ifdef USP_ASAN
     switch_annotated(to, true);
 #else
     usp_switch_to(to);
+#endif
 #endif
     __builtin_unreachable();
 }
@@ -240,7 +264,9 @@ void usp_loop_for_ever(void)
             run_errand();
             continue;
         }
-        usp_sched.turns = USP_TURNS;
+        usp_grant_turns();
+        if (stillborn)
+            bury_stillborn();
         if (usp_sched_hooks.drain)
             usp_sched_hooks.drain();
         if (usp_sched.head) {
@@ -274,38 +300,21 @@ static void loop_main(void *arg)
     usp_loop_for_ever();
 }
 
-static void seed(void)
-{
-    usp_sched.seed = seed_base ? seed_base + usp_sched.worker : 0;
-}
-
-static void seed_from_environment(void)
-{
-    const char *text = getenv("UVCSP_SEED");
-    seed_base = 0;
-    if (!text)
-        return;
-    char *rest;
-    unsigned long long n = strtoull(text, &rest, 0);
-    if (!*text || *rest)
-        usp_report("UVCSP_SEED=%s is no number; the scheduler's order is first in, first out", text);
-    else
-        seed_base = (n + 1) * 0x9e3779b97f4a7c15ull;
-}
-
 int usp_sched_init(void)
 {
     int rc = usp_loop_open();
     if (rc < 0)
         return rc;
-    usp_sched.worker = 0;
-    usp_sched.turns = USP_TURNS;
+    usp_set_worker(0);
     usp_sched.current = &main_fibre;
-    seed_from_environment();
-    seed();
+    usp_seed_from_environment();
+    usp_seed();
+    usp_grant_turns();
     memset(&main_fibre, 0, sizeof main_fibre);
     main_fibre.failed = -1;
     main_fibre.sp = usp_switch_outer();
+    if (!main_fibre.sp)
+        main_fibre.sp = &main_fibre; /* it is born already */
     usp_sched.loop_fibre = usp_fibre_new(loop_main, NULL);
     if (!usp_sched.loop_fibre) {
         usp_sched_deinit();
@@ -324,14 +333,15 @@ void usp_sched_adopt(unsigned worker)
     struct usp_fibre *loop_fibre = usp_sched.loop_fibre;
     usp_stack_forget();
     memset(&usp_sched, 0, sizeof usp_sched);
-    usp_sched.worker = worker;
-    usp_sched.turns = USP_TURNS;
+    usp_set_worker(worker);
     usp_sched.loop_fibre = loop_fibre;
     usp_sched.current = loop_fibre;
     loop_fibre->sources = NULL;
     errand.caller = NULL;
-    seed();
+    stillborn = NULL;
+    usp_seed();
     usp_sched.polled = usp_ticks() + GRACE_TICKS;
+    usp_grant_turns();
 }
 
 int usp_sched_deinit(void)

@@ -25,8 +25,11 @@ struct usp_sched {
     struct usp_fibre *current;
     struct usp_fibre *head, *tail; /* the run queue */
     struct usp_fibre *loop_fibre;
-    int turns;                     /* switches left until the loop's fibre gets one */
+    int turns;                     /* switches left until the loop's fibre gets one; 0 with a seed */
+    int seeded_turns;              /* the same, with a seed */
     unsigned worker;               /* index of this worker */
+    uint32_t holder;               /* what stands in a lock that it holds: `worker` + 1 */
+    uint64_t claim;                /* what stands in a commit word whose offer 0 it has claimed */
     uint64_t n_live;               /* fibres with an entry, main not counted */
     struct usp_fibre *all;         /* of them, and main */
     uint64_t seed;                 /* state of the generator; 0: FIFO */
@@ -50,6 +53,12 @@ static inline unsigned usp_worker_index(void)
 {
     return usp_sched.worker;
 }
+static inline void usp_set_worker(unsigned worker)
+{
+    usp_sched.worker = worker;
+    usp_sched.holder = worker + 1;
+    usp_sched.claim = usp_commit_claimed(worker, 0);
+}
 /* Makes the loop of a worker that has none. A worker that cannot have one ends. */
 uv_loop_t *usp_loop_needed(void);
 
@@ -70,6 +79,13 @@ static inline void usp_ready(struct usp_fibre *fibre)
     usp_sched.tail = fibre;
 }
 
+/* Wakes a task of this worker that parked in vain: with no outcome. */
+static inline void usp_wake_plainly(struct usp_task *task)
+{
+    task->woken = 1;
+    usp_ready(task->fibre);
+}
+
 /* Wakes a claimed task of this worker. */
 static inline void usp_wake(struct usp_task *task)
 {
@@ -81,17 +97,25 @@ static inline void usp_wake(struct usp_task *task)
     usp_ready(task->fibre);
 }
 
-struct usp_fibre *usp_pick_seeded(void);
+struct usp_fibre *usp_pick_slowly(void);
+/* The loop's fibre has had its turn. */
+void usp_grant_turns(void);
+/* UVCSP_SEED, read once; what a worker makes of it. */
+void usp_seed_from_environment(void);
+void usp_seed(void);
 
+/* A fibre that was made by usp_fibre_conceive() gets its stack. Where there is no memory for one, the fibre of
+   the loop, which will see to it that the process ends. */
+struct usp_fibre *usp_fibre_bear(struct usp_fibre *unborn);
+
+/* Who runs next, off the queue. */
 static inline struct usp_fibre *usp_pick(void)
 {
     struct usp_fibre *next = usp_sched.head;
     if (__builtin_expect(!next || --usp_sched.turns <= 0, 0))
-        return usp_sched.loop_fibre;
-    if (__builtin_expect(usp_sched.seed != 0, 0))
-        return usp_pick_seeded();
+        return usp_pick_slowly();
     usp_sched.head = next->next;
-    return next;
+    return __builtin_expect(next->sp != NULL, 1) ? next : usp_fibre_bear(next);
 }
 
 #ifdef USP_ASAN
@@ -128,6 +152,9 @@ static inline void usp_sched_count_run(void)
 /* Makes a fibre that will call entry(arg), which must end by usp_fibre_exit(). It is not ready yet. NULL:
    no memory. */
 struct usp_fibre *usp_fibre_new(void (*entry)(void *), void *arg);
+/* Makes one that gets its stack when it first runs; `entry`, `process`, `task` and `parent` are set. Until then it
+   is where it was made, and the caller keeps that alive. It is not ready yet. */
+struct usp_fibre *usp_fibre_conceive(struct usp_unborn *unborn);
 /* Ends the calling fibre; its stack goes back. The task is the caller's to free before. */
 __attribute__((noreturn)) void usp_fibre_exit(void);
 
@@ -179,5 +206,8 @@ struct usp_sched_hooks {
     void (*opened)(int error); /* in a new worker: it has a loop now, or, with -errno, can have none */
 };
 extern struct usp_sched_hooks usp_sched_hooks;
+
+/* Of the floor of processes: there is no memory for the stack of one. On the loop's fibre. */
+extern void (*usp_stillborn)(void *process);
 
 #endif

@@ -50,17 +50,23 @@ enum {
     USP_TOLD_ENDED = 4,    /* a wait of its own was */
 };
 
+/* What a rendezvous touches comes first, in two lines of the cache. */
 struct usp_task {
     _Atomic uint64_t commit;
     struct usp_fibre *fibre;     /* private to the worker of the task */
-    struct usp_task *mail_next;  /* in its worker's mailbox */
-    const char *name;            /* of the process; a string constant */
     const char *site;            /* file:line of the call in which it waits */
+    union {
+        uint32_t waking;         /* both of these */
+        struct {
+            int16_t outcome;     /* what the claimer has to say; 0 unless it says otherwise */
+            uint8_t woken;       /* in the run queue, or running, since it was last opened */
+        };
+    };
     uint16_t worker;             /* index in the worker table */
     uint8_t flags;               /* USP_TASK_... */
-    uint8_t woken;               /* in the run queue, or running, since it was last opened */
-    int32_t outcome;             /* what the claimer has to say; 0 unless it says otherwise */
     _Alignas(16) unsigned char room[USP_ROOM];
+    struct usp_task *mail_next;  /* in its worker's mailbox */
+    const char *name;            /* of the process; a string constant */
     struct usp_hope hope;
 };
 
@@ -118,8 +124,7 @@ static inline void usp_task_armed(struct usp_task *task)
 
 static inline void usp_task_open(struct usp_task *task)
 {
-    task->woken = 0;
-    task->outcome = 0;
+    task->waking = 0;
     atomic_store_explicit(&task->commit, USP_OPEN, memory_order_release);
 }
 

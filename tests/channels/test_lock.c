@@ -24,7 +24,7 @@ static pid_t as_worker(unsigned index, void (*fn)(struct usp_channel *, int *), 
     pid_t pid = fork();
     ck_assert_int_ge(pid, 0);
     if (pid == 0) {
-        usp_sched.worker = index;
+        usp_set_worker(index);
         usp_bias_init();
         fn(channel, shared);
         _exit(0);
