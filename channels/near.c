@@ -78,7 +78,10 @@ static inline bool offer_all(const uvcsp_guard *guards, size_t n, struct usp_tas
         if (!guard->on)
             continue;
         struct usp_channel *channel = ((struct usp_end *)guard->subject)->channel;
-        if (__builtin_expect(!usp_lock_biased(channel), 0)) {
+        /* A channel that stands among the guards twice is locked already, and must not be let go by a second
+           attempt that finds the bias gone. Nobody else is inside: others are of other workers. */
+        bool inside = atomic_load_explicit(&channel->inside, memory_order_relaxed) == 1;
+        if (__builtin_expect(!inside && !usp_lock_biased(channel), 0)) {
             take_back(offers, k);
             return false;
         }
