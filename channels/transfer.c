@@ -346,7 +346,10 @@ static void on_pull(const struct usp_frame *frame)
     };
     note_way(offer->channel, offer->data, USP_ON_ITS_WAY_TO(frame->worker));
     USP_FAILPOINT("pulled");
-    int rc = usp_link_send(frame->worker, &answer, offer->data, task);
+    /* a new link, where the one on which this came has failed, may yet be turned away */
+    int rc = usp_link_is_ready(frame->worker)
+                 ? usp_link_send(frame->worker, &answer, offer->data, task)
+                 : -ENOTCONN;
     USP_FAILPOINT("answer-sent");
     if (rc == 1) {
         task->flags |= USP_TASK_STREAMING;

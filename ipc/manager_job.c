@@ -259,7 +259,7 @@ static int find_call(struct usp_object *object, struct usp_request *request, str
 int usp_call_fetch(struct usp_object *object, struct usp_request *request)
 {
     struct usp_job *job;
-    size_t i;
+    size_t i = 0;
     int rc = find_call(object, request, &job, &i);
     return rc ? rc : usp_give(request, args_of(job, i));
 }

@@ -144,7 +144,7 @@ int usp_op_len(struct usp_object *object, struct usp_request *request)
 
 int usp_op_get(struct usp_object *object, struct usp_request *request)
 {
-    size_t at;
+    size_t at = 0;
     int rc = usp_arg_index(request, 0, json_array_size(object->value), &at);
     return rc ? rc : usp_give(request, json_incref(json_array_get(object->value, at)));
 }
@@ -251,7 +251,7 @@ static int pop(struct usp_object *object, struct usp_request *request)
 
 static int del(struct usp_object *object, struct usp_request *request)
 {
-    size_t at;
+    size_t at = 0;
     int rc = usp_arg_index(request, 0, json_array_size(object->value), &at);
     return rc ? rc : take_out(object, request, at, false);
 }
@@ -264,7 +264,7 @@ static int remove_equal(struct usp_object *object, struct usp_request *request)
 
 static int set(struct usp_object *object, struct usp_request *request)
 {
-    size_t at;
+    size_t at = 0;
     int rc = usp_arg_index(request, 0, json_array_size(object->value), &at);
     return rc ? rc : done(json_array_set(object->value, at, usp_arg(request, 1)));
 }
@@ -436,7 +436,7 @@ int usp_update_element(struct usp_object *object, struct usp_request *request, s
 
 static int update(struct usp_object *object, struct usp_request *request)
 {
-    size_t at;
+    size_t at = 0;
     json_t *fresh, *result;
     int rc = usp_update_element(object, request, &at, &fresh, &result);
     if (rc)

@@ -8,6 +8,7 @@
 #include "process/process.h"
 #include "runtime/arena.h"
 #include "runtime/report.h"
+#include "runtime/valgrind.h"
 
 /* ---- joining channels ---- */
 
@@ -109,6 +110,7 @@ static void look_at_values(const struct usp_process *process)
              at += sizeof(void *)) {
             void *x;
             memcpy(&x, (const char *)process->args + at, sizeof x);
+            USP_DEFINED(x); /* it may be padding, and then no address either */
             struct usp_channel *channel = usp_arena_is(x, USP_BLOCK_CHANNEL) ? x : NULL;
             const struct usp_end *its = usp_arena_is(x, USP_BLOCK_END) ? x : NULL;
             if (its && its->magic == USP_END_MAGIC)

@@ -175,7 +175,7 @@ void usp_switch(void **save, void *load)
 
 void *usp_switch_prepare(void *top, void *bottom, void (*start)(void))
 {
-    ucontext_t *context = malloc(sizeof *context);
+    ucontext_t *volatile context = malloc(sizeof *context); /* getcontext() may return twice */
     if (!context || getcontext(context) < 0) {
         free(context);
         return NULL;
