@@ -258,7 +258,7 @@ static int find_call(struct usp_object *object, struct usp_request *request, str
 
 int usp_call_fetch(struct usp_object *object, struct usp_request *request)
 {
-    struct usp_job *job;
+    struct usp_job *job = NULL;
     size_t i = 0;
     int rc = find_call(object, request, &job, &i);
     return rc ? rc : usp_give(request, args_of(job, i));
@@ -266,8 +266,8 @@ int usp_call_fetch(struct usp_object *object, struct usp_request *request)
 
 int usp_call_deliver(struct usp_object *object, struct usp_request *request)
 {
-    struct usp_job *job;
-    size_t i;
+    struct usp_job *job = NULL;
+    size_t i = 0;
     int rc = find_call(object, request, &job, &i);
     if (rc)
         return rc;

@@ -244,7 +244,7 @@ static int take_out(struct usp_object *object, struct usp_request *request, size
 
 static int pop(struct usp_object *object, struct usp_request *request)
 {
-    size_t at, n = json_array_size(object->value);
+    size_t at = 0, n = json_array_size(object->value);
     int rc = request->n > 0 ? usp_arg_index(request, 0, n, &at) : index_of(request, -1, n, &at);
     return rc ? rc : take_out(object, request, at, true);
 }
