@@ -233,9 +233,7 @@ __attribute__((noinline)) static void park_for_loop(struct usp_fibre *fibre)
     usp_sched.current = next;
     usp_park_tail(&fibre->sp, next->sp);
 }
-#endif
 
-#ifdef USP_PARK_TAIL
 __attribute__((noinline)) static void park_for_unborn(struct usp_fibre *fibre, struct usp_fibre *next)
 {
     next = usp_fibre_bear(next);

@@ -28,6 +28,7 @@
 #include <check.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,6 +66,24 @@ void house_add(const TTest *test, struct house_case options);
 
 /* 0 if every case passed and there was one at all. */
 int house_main(const char *name, struct house_suite options, int argc, char **argv);
+
+/* What must hold in a process that Check does not watch: a worker, a program of its own. */
+#define MUST(condition)                                                                            \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "%s:%d: this must hold: %s\n", __FILE__, __LINE__, #condition);        \
+            abort();                                                                               \
+        }                                                                                          \
+    } while (0)
+
+/* Is this built with the address sanitizer? */
+#if defined(__SANITIZE_ADDRESS__)
+enum { SANITIZED = 1 };
+#elif defined(__has_feature)
+enum { SANITIZED = __has_feature(address_sanitizer) };
+#else
+enum { SANITIZED = 0 };
+#endif
 
 /* True where every PAR runs as CO, and true under valgrind, where sizes should be small. */
 bool house_light(void);

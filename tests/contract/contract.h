@@ -16,14 +16,6 @@
 
 #include "tests/fixture.h"
 
-#define MUST(condition)                                                                            \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: this must hold: %s\n", __FILE__, __LINE__, #condition);        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
-
 /* The status of a checked operation, compared by name. */
 #define MUST_BE(call, expected)                                                                    \
     do {                                                                                           \

@@ -126,14 +126,6 @@ static const struct {
 };
 enum { N_PATHS = sizeof paths / sizeof paths[0] };
 
-#if defined(__SANITIZE_ADDRESS__)
-enum { SANITIZED = 1 };
-#elif defined(__has_feature)
-enum { SANITIZED = __has_feature(address_sanitizer) };
-#else
-enum { SANITIZED = 0 };
-#endif
-
 /* The address sanitizer makes this call for itself, by the same name. */
 static bool sanitizer_needs(const char *call)
 {

@@ -18,14 +18,6 @@
 #include "tests/fixture.h"
 #include "tests/stress/stress.h"
 
-#define MUST(condition)                                                                            \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: this must hold: %s\n", __FILE__, __LINE__, #condition);        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
-
 /* ---- a round ---- */
 
 typedef struct {
@@ -202,14 +194,6 @@ static void print(const char *when, const struct counts *c)
         "worker %ld\n",
         when, c->blocks, c->touched >> 10, c->descriptors, c->root, c->server, c->worker);
 }
-
-#if defined(__SANITIZE_ADDRESS__)
-enum { SANITIZED = 1 };
-#elif defined(__has_feature)
-enum { SANITIZED = __has_feature(address_sanitizer) };
-#else
-enum { SANITIZED = 0 };
-#endif
 
 /* What the arena has ever touched is a peak, which a later round may raise. Memory may move by a
    few pages; a leak of a few bytes in each round is seen when there are many. What valgrind and the
