@@ -209,7 +209,7 @@ static bool has_grown(const struct counts *first, const struct counts *last)
 
 int main(int argc, char **argv)
 {
-    double seconds = stress_is_large() ? 60 : argc > 1 ? atof(argv[1]) : 5;
+    double seconds = stress_is_large() ? 3600 : argc > 1 ? atof(argv[1]) : 5;
     CHAN(int) there = CHANNEL(int), back = CHANNEL(int);
     OUT_END(int) out = OUT_OF(there);
     IN_END(int) in = IN_OF(back);
