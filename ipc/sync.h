@@ -45,13 +45,17 @@ struct usp_lease {
 /* The lease of the running process; NULL for a callback of the loop, and without memory. */
 struct usp_lease *usp_lease_slowly(void);
 extern struct usp_lease *usp_last_lease;
-static inline struct usp_lease *usp_lease(void)
+static inline struct usp_lease *usp_lease_at_hand(void) /* NULL: ask usp_lease_slowly() */
 {
     struct usp_process *process = usp_current()->process;
     struct usp_lease *lease = usp_last_lease;
-    if (lease && lease->process == process && lease->serial == process->serial)
-        return lease;
-    return usp_lease_slowly();
+    bool its = lease && lease->process == process && lease->serial == process->serial;
+    return __builtin_expect(its, 1) ? lease : NULL;
+}
+static inline struct usp_lease *usp_lease(void)
+{
+    struct usp_lease *lease = usp_lease_at_hand();
+    return lease ? lease : usp_lease_slowly();
 }
 void usp_made_link(struct usp_made *made, void (*free)(struct usp_made *));
 void usp_made_unlink(struct usp_made *made);

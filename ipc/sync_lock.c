@@ -17,7 +17,10 @@
 #include "runtime/report.h"
 
 #define LOCKS (USP_KIND(USP_LOCK) | USP_KIND(USP_RLOCK))
-#define SPIN_TICKS 6000 /* some microseconds */
+#define SPIN_TICKS 30000 /* ten microseconds or so */
+#define OFF_TICKS 500
+#define OFF_TICKS_MOST 4000
+#define GLANCES 4
 #define HAND_OVER 8     /* every so many wake-ups */
 
 static inline bool is_free(const struct usp_channel *channel)
@@ -83,19 +86,35 @@ static bool holder_runs(const struct usp_channel *channel)
            !atomic_load_explicit(&usp_worker_of(worker)->sleeping, memory_order_relaxed);
 }
 
-static bool take_awake(struct usp_channel *channel, struct usp_task *self)
+static void keep_off(uint64_t ticks)
 {
     uint64_t start = usp_ticks();
     do {
-        if (is_free(channel)) {
-            if (take_if_free(channel, self))
-                return true;
-        } else if (!holder_runs(channel)) {
-            return false;
-        }
 #if defined(__x86_64__)
         __builtin_ia32_pause();
 #endif
+    } while (usp_ticks() - start < ticks);
+}
+
+/* Who looks takes the lock's line of the cache away from who works with it. So it keeps off for
+   longer and longer between two glances, and the other may take the lock many times meanwhile
+   (exponential back-off: Anderson, "The performance of spin lock alternatives for shared-memory
+   multiprocessors", 1990). */
+static bool take_awake(struct usp_channel *channel, struct usp_task *self)
+{
+    uint64_t start = usp_ticks(), off = OFF_TICKS;
+    do {
+        keep_off(off);
+        if (off < OFF_TICKS_MOST)
+            off *= 2;
+        for (int glance = 0; glance < GLANCES; glance++) {
+            if (is_free(channel)) {
+                if (take_if_free(channel, self))
+                    return true;
+            } else if (!holder_runs(channel)) {
+                return false;
+            }
+        }
     } while (usp_ticks() - start < SPIN_TICKS);
     return false;
 }
@@ -120,7 +139,10 @@ __attribute__((noinline)) static int acquire_slowly(struct usp_sync *sync, doubl
     return rc == 0 ? acquired(sync, lease) : rc;
 }
 
-int usp_lock_acquire(struct usp_sync *sync, double seconds, const char *site)
+/* What the short ways of acquire and release leave over: all that is not a lock which nobody else
+   wants. Apart, so that those need not save registers. */
+__attribute__((noinline)) static int acquire_generally(struct usp_sync *sync, double seconds,
+                                                       const char *site)
 {
     struct usp_task *self = usp_current()->task;
     struct usp_lease *lease = usp_lease();
@@ -128,13 +150,22 @@ int usp_lock_acquire(struct usp_sync *sync, double seconds, const char *site)
         usp_sync_self(site);
         return -ENOMEM;
     }
-    if (__builtin_expect(take_if_free(sync->channel, self), 1))
+    if (take_if_free(sync->channel, self))
         return acquired(sync, lease);
     if (sync->kind == USP_RLOCK && is_mine(sync, self)) {
         sync->depth++;
         return sync->after_death ? UVCSP_OWNER_DIED : UVCSP_OK;
     }
     return acquire_slowly(sync, seconds, site, self, lease);
+}
+
+int usp_lock_acquire(struct usp_sync *sync, double seconds, const char *site)
+{
+    struct usp_task *self = usp_current()->task;
+    struct usp_lease *lease = usp_lease_at_hand();
+    if (__builtin_expect(self && lease && take_if_free(sync->channel, self), 1))
+        return acquired(sync, lease);
+    return acquire_generally(sync, seconds, site);
 }
 
 /* ---- release; the channel's lock is held, and is released ---- */
@@ -170,7 +201,7 @@ static void pass_on(struct usp_sync *sync, bool death)
         usp_wake_any(woken);
 }
 
-int usp_lock_release(struct usp_sync *sync, const char *what)
+__attribute__((noinline)) static int release_generally(struct usp_sync *sync, const char *what)
 {
     struct usp_channel *channel = sync->channel;
     struct usp_task *self = usp_current()->task;
@@ -198,6 +229,31 @@ int usp_lock_release(struct usp_sync *sync, const char *what)
     } else {
         usp_unlock(channel); /* another process has released it at the same time */
     }
+    return 0;
+}
+
+int usp_lock_release(struct usp_sync *sync, const char *what)
+{
+    struct usp_channel *channel = sync->channel;
+    struct usp_task *self = usp_current()->task;
+    struct usp_lease *lease = usp_lease_at_hand();
+    bool simple = self && lease && lease->holds > 0 && lease->holds < USP_MAY_HOLD &&
+                  is_mine(sync, self) && sync->depth == 0 && !channel->waiting[USP_WRITER].head;
+    if (__builtin_expect(!simple || !usp_try_lock(channel), 0))
+        return release_generally(sync, what);
+    USP_FAILPOINT("lock-to-release");
+    bool held =
+        channel->written != channel->read; /* or another process has released it at the same time */
+    if (__builtin_expect(held && channel->waiting[USP_WRITER].head, 0)) {
+        usp_unlock(channel);
+        return release_generally(sync, what);
+    }
+    if (held) {
+        sync->after_death = false;
+        usp_name_drop(channel);
+    }
+    lease->holds--;
+    atomic_store_explicit(&channel->lock, 0, memory_order_release);
     return 0;
 }
 

@@ -83,9 +83,14 @@ struct uvcsp_locked_ {
 };
 UVCSP_API struct uvcsp_locked_ uvcsp_locked_enter(const void *shared, const char *site);
 UVCSP_API void uvcsp_locked_leave(struct uvcsp_locked_ *locked);
+static inline void uvcsp_locked_left_(struct uvcsp_locked_ *locked)
+{
+    if (locked->shared)
+        uvcsp_locked_leave(locked);
+}
 #define UVCSP_LOCKED(p)                                                                            \
     for (struct uvcsp_locked_ UVCSP_CAT(uvcsp_l_, __LINE__)                                        \
-             __attribute__((cleanup(uvcsp_locked_leave))) = uvcsp_locked_enter((p), UVCSP_HERE);   \
+             __attribute__((cleanup(uvcsp_locked_left_))) = uvcsp_locked_enter((p), UVCSP_HERE);   \
          UVCSP_CAT(uvcsp_l_, __LINE__).shared; uvcsp_locked_leave(&UVCSP_CAT(uvcsp_l_, __LINE__)))
 
 /* A block with a name, which unrelated programs of the same user share: `size` bytes, zeroed when
