@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #include "runtime/arena.h"
 
@@ -11,6 +14,28 @@ struct parcel {
     void *block;
     size_t length;
 };
+
+/* Where another processor has read what lies at `to` before, and it is more than a cache holds, a
+   store that fetches its line first takes five times as long as one that does not. `rep movsb` does
+   not, on processors that are made for it (ERMS: leaf 7, EBX bit 9); below this size it makes no
+   difference. */
+#define COPY_BY_STRING 524288
+
+void usp_copy_over(void *to, const void *from, size_t size)
+{
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+    static int strings; /* 0: not asked yet */
+    if (size >= COPY_BY_STRING && !strings) {
+        unsigned a, b, c, d;
+        strings = __get_cpuid_count(7, 0, &a, &b, &c, &d) && b >> 9 & 1 ? 1 : -1;
+    }
+    if (size >= COPY_BY_STRING && strings > 0) {
+        __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
+        return;
+    }
+#endif
+    memcpy(to, from, size);
+}
 
 /* Jansson writes values that are nested more deeply than it reads. */
 static bool too_deep(const char *text, size_t length)
@@ -198,7 +223,7 @@ int usp_buffer_put(struct usp_channel *channel, const void *data, size_t length)
             parcel.block = usp_arena_alloc(length, USP_BLOCK_MESSAGE);
             if (!parcel.block)
                 return -ENOMEM;
-            memcpy(parcel.block, data, length);
+            usp_copy_over(parcel.block, data, length);
         }
         memcpy(slot, &parcel, sizeof parcel);
     }

@@ -27,6 +27,9 @@ static inline void usp_copy(void *to, const void *from, size_t size)
         memcpy(to, from, size);
 }
 
+/* A copy into the arena, for a reader that may run on another processor. */
+void usp_copy_over(void *to, const void *from, size_t size);
+
 static inline bool usp_is_plain(const struct usp_channel *channel)
 {
     return channel->type == UVCSP_TYPE_PLAIN;

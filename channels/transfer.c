@@ -36,12 +36,12 @@ static bool leave_in_arena(struct usp_offer *reader, const struct usp_bytes *byt
         reader->filled = 1;
         task->outcome = USP_FILLED;
     } else if (usp_is_plain(channel) && usp_arena_holds(reader->data, bytes->length)) {
-        memcpy(reader->data, bytes->data, bytes->length);
+        usp_copy_over(reader->data, bytes->data, bytes->length);
     } else {
         void *block = usp_arena_alloc(bytes->length, USP_BLOCK_MESSAGE);
         if (!block)
             return false;
-        memcpy(block, bytes->data, bytes->length);
+        usp_copy_over(block, bytes->data, bytes->length);
         /* where this worker dies, the reader looks whose it is before it gives it back */
         reader->stash = block;
         USP_FAILPOINT("stash-left");
@@ -220,13 +220,41 @@ static int pull(struct usp_channel *channel, struct usp_offer *writer, void *val
     return no_room ? -ENOMEM : USP_RETRY;
 }
 
+/* A long message in the arena is the reader's from here on: its writer is woken first, and may
+   bring the next while this one is copied. False: not such a message, and nothing has been done. */
+static bool take_stash(const struct usp_channel *channel, struct usp_offer *writer, void *value,
+                       int *rc)
+{
+    size_t length = writer->length;
+    void *block = writer->stash;
+    bool takes = block && length >= USP_STASH_TAKEN &&
+                 (usp_is_plain(channel) || channel->type == UVCSP_TYPE_BYTES);
+    void *place = takes ? usp_message_place(channel, value, length) : NULL;
+    if (!place)
+        return false;
+    struct usp_task *task = writer->task;
+    /* where this worker dies before it has woken the writer, that one looks whose the block is */
+    usp_arena_set_owner(block, usp_worker_index());
+    USP_FAILPOINT("stash-taken");
+    writer->stash = NULL;
+    usp_wake_any(task);
+    USP_FAILPOINT("writer-woken-first");
+    usp_copy(place, block, length);
+    usp_arena_free(block);
+    *rc = usp_message_settle(channel, value, place, length);
+    return true;
+}
+
 int usp_receive(struct usp_channel *channel, struct usp_offer *writer, void *value)
 {
     struct usp_task *task = writer->task;
     const void *data = usp_reachable(writer);
     if (__builtin_expect(!data && writer->length > 0, 0))
         return pull(channel, writer, value);
-    int rc = usp_message_land(channel, value, data, writer->length);
+    int rc;
+    if (task->worker != usp_worker_index() && take_stash(channel, writer, value, &rc))
+        return rc;
+    rc = usp_message_land(channel, value, data, writer->length);
     if (__builtin_expect(rc != 0, 0))
         task->outcome = USP_RETRY;
     else if (channel->type == UVCSP_TYPE_END)
@@ -257,7 +285,7 @@ void usp_stash(struct usp_offer *offer)
         offer->no_room = !offer->stash;
         if (!offer->stash)
             return;
-        memcpy(offer->stash, offer->data, offer->length);
+        usp_copy_over(offer->stash, offer->data, offer->length);
         offer->filled = 1;
     }
 }

@@ -16,6 +16,7 @@
 #include "channels/message.h"
 
 #define USP_STASH_LIMIT 4096 /* up to here a waiting writer leaves the bytes for a reader of another worker */
+#define USP_STASH_TAKEN 16384 /* from here on the reader takes it as it is, and copies it later */
 
 /* Gives the bytes to a claimed reader and wakes it. 0; USP_RETRY: its worker died in the middle. */
 int usp_deliver(struct usp_channel *channel, struct usp_offer *reader, const struct usp_bytes *bytes);
