@@ -14,18 +14,17 @@
 
 /* ---- making and freeing ---- */
 
+/* The environment is asked once. */
 static enum uvcsp_carrier default_carrier(void)
 {
+    static enum uvcsp_carrier carrier;
+    if (__builtin_expect(carrier != 0, 1))
+        return carrier;
     const char *text = getenv("UVCSP_CARRIER");
-    if (!text || strcmp(text, "pipe") == 0)
-        return UVCSP_PIPE;
-    if (strcmp(text, "shared") == 0)
-        return UVCSP_SHARED;
-    static bool said;
-    if (!said)
+    carrier = text && strcmp(text, "shared") == 0 ? UVCSP_SHARED : UVCSP_PIPE;
+    if (text && carrier == UVCSP_PIPE && strcmp(text, "pipe") != 0)
         usp_report("UVCSP_CARRIER=%s is neither pipe nor shared; it is pipe", text);
-    said = true;
-    return UVCSP_PIPE;
+    return carrier;
 }
 
 static struct usp_channel *make(size_t size, enum uvcsp_type type,
@@ -348,11 +347,12 @@ void usp_channel_note(struct usp_channel *channel, const char *cause)
 
 void usp_channel_poison(struct usp_channel *channel, const char *cause)
 {
+    if (*(volatile uint8_t *)&channel->ended & USP_POISONED) /* for ever */
+        return;
     size_t length = strlen(cause) + 1;
     char *text = usp_arena_alloc(length, USP_BLOCK_TEXT);
-    if (text) {
+    if (text)
         memcpy(text, cause, length);
-    }
     usp_lock(channel);
     if (channel->ended & USP_POISONED) {
         usp_unlock(channel);

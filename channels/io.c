@@ -264,10 +264,14 @@ int usp_transact(struct usp_end *end, void *value, double seconds, int none, con
 void usp_end_process(int outcome, struct usp_channel *channel)
 {
     struct usp_fibre *fibre = usp_current();
-    char cause[400] = "";
-    if (outcome == UVCSP_POISONED && channel)
-        snprintf(cause, sizeof cause, "%s", channel->cause ? channel->cause : "poisoned");
-    else if (outcome == UVCSP_RETIRED && channel)
+    char cause[400];
+    cause[0] = '\0';
+    if (outcome == UVCSP_POISONED && channel) {
+        const char *why = channel->cause ? channel->cause : "poisoned";
+        size_t length = strnlen(why, sizeof cause - 1);
+        memcpy(cause, why, length);
+        cause[length] = '\0';
+    } else if (outcome == UVCSP_RETIRED && channel)
         snprintf(cause, sizeof cause, "channel '%s' has retired", channel->name);
     if (!fibre->unwind)
         usp_fatal("a callback of the loop met the end of a channel; use the _try forms");
