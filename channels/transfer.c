@@ -103,11 +103,12 @@ static int send_data(struct usp_offer *reader, const struct usp_bytes *bytes)
     return rc;
 }
 
-/* A worker that is awake looks at its mailbox sooner than at its links. */
+/* A worker that does not sleep in its loop looks at its mailbox sooner than at its links. */
 static bool looks_by_itself(const struct usp_offer *reader, const struct usp_bytes *bytes)
 {
-    return bytes->length <= USP_SMALL &&
-           !atomic_load_explicit(&usp_worker_of(reader->task->worker)->sleeping, memory_order_relaxed);
+    return bytes->length <= USP_STASH_LIMIT &&
+           atomic_load_explicit(&usp_worker_of(reader->task->worker)->sleeping, memory_order_relaxed) !=
+               USP_IN_THE_LOOP;
 }
 
 static int deliver_far(struct usp_channel *channel, struct usp_offer *reader,

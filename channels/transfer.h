@@ -3,8 +3,8 @@
    One side runs and has claimed the other, which waits. In one worker the bytes are copied from the one's
    memory to the other's. Between workers:
 
-       reader waits, pipe     one DATA frame: wake-up and bytes in one system call. (A short message for a
-                              worker that is awake: as with shared. It looks at its mailbox first.)
+       reader waits, pipe     one DATA frame: wake-up and bytes in one system call. (A short message, but
+                              for a worker that sleeps in its loop: as with shared.)
        reader waits, shared   into the reader's offer, a block of the arena, or straight into its
                               destination where that lies in the arena; then its mailbox
        writer waits           it has left the bytes in its offer or a block of the arena if they are short

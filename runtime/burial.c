@@ -62,13 +62,13 @@ void usp_supervise_hand_over(void)
         orphan_children_of(usp_worker_index());
 }
 
-/* In any case: the dead one may have taken `sleeping` down and not rung. */
+/* In any case: the dead one may have taken `sleeping` down and not rung, or written to a link and not knocked. */
 static void ring_everybody(void)
 {
     uint32_t n = atomic_load(&usp_shared->n_records);
     for (unsigned i = 0; i < n; i++)
         if (i != usp_worker_index() && atomic_load(&usp_worker_of(i)->state) == USP_WORKER_RUNNING)
-            usp_link_bell(i);
+            usp_worker_ring(i);
 }
 
 /* ---- putting right ---- */
@@ -168,9 +168,8 @@ static void answer(struct usp_worker *self, uint32_t deaths)
     for (unsigned i = 1; i < n; i++) {
         unsigned supervisor = atomic_load(&usp_worker_of(i)->parent);
         if (atomic_load(&usp_worker_of(i)->state) == USP_WORKER_BURIED &&
-            supervisor < USP_MAX_WORKERS && supervisor != usp_worker_index() &&
-            atomic_exchange(&usp_worker_of(supervisor)->sleeping, 0))
-            usp_link_bell(supervisor);
+            supervisor < USP_MAX_WORKERS && supervisor != usp_worker_index())
+            usp_worker_rouse(supervisor);
     }
 }
 

@@ -39,7 +39,7 @@ struct order {
 static void on_bell(int signum)
 {
     (void)signum;
-    usp_sched_interrupt();
+    usp_worker_interrupt();
 }
 
 /* The parent has died. SIGTERM may be handled or ignored, so a timer of the kernel's stands
@@ -136,6 +136,7 @@ __attribute__((noreturn)) static void be_born(const struct order *order, pid_t p
     usp_sched_adopt(order->index);
     usp_sched.runs = &self->runs;
     usp_linger_forget();
+    usp_sleep_forget();
     int rc = usp_link_listen();
     if (rc < 0)
         fail_start(self, rc);

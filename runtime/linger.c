@@ -66,7 +66,7 @@ static bool others(void)
 {
     sched_yield();
     if (!atomic_load_explicit(&usp_worker_of(usp_worker_index())->mailbox, memory_order_relaxed))
-        usp_poll(); /* a frame on a link */
+        usp_sleep_look(); /* a frame on a link */
     usp_sched_hooks.drain();
     return usp_sched.head != NULL;
 }

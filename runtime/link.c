@@ -26,7 +26,7 @@ struct usp_link_hooks usp_link_hooks;
 
 static struct link *links;
 struct link **usp_link_by_peer;
-static unsigned n_queued;
+static unsigned n_queued, n_unquiet;
 static struct request *spare;
 static char *scratch;
 
@@ -35,6 +35,26 @@ int usp_link_init(void)
     usp_link_by_peer = calloc(1, USP_MAX_WORKERS * sizeof *usp_link_by_peer + SCRATCH_SIZE);
     scratch = (char *)(usp_link_by_peer + USP_MAX_WORKERS);
     return usp_link_by_peer ? 0 : -ENOMEM;
+}
+
+/* Called where `confirmed`, `have` or `left` may have changed. */
+static void count_unquiet(struct link *link)
+{
+    bool unquiet = !link->closing && (!link->confirmed || link->have > 0 || link->left > 0);
+    if (unquiet != link->unquiet)
+        n_unquiet += unquiet ? 1u : -1u;
+    link->unquiet = unquiet;
+}
+
+bool usp_links_are_quiet(void)
+{
+    return n_unquiet == 0;
+}
+
+/* libuv may have left something unread. */
+static void look_again(void)
+{
+    atomic_store_explicit(&usp_worker_of(usp_worker_index())->knocked, 1, memory_order_relaxed);
 }
 
 /* ---- receiving ---- */
@@ -58,6 +78,7 @@ void usp_links_close(struct link *link)
     if (link->closing)
         return;
     link->closing = true;
+    count_unquiet(link);
     if (link->peer < USP_MAX_WORKERS && usp_link_by_peer[link->peer] == link)
         usp_link_by_peer[link->peer] = NULL;
     if (link->next)
@@ -133,9 +154,12 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
         usp_links_close(link);
         return;
     }
+    if ((size_t)n == buffer->len)
+        look_again();
     if (link->left > 0) { /* it has been read to where it belongs */
         take_payload(link, (size_t)n);
         link->enough = link->left == 0;
+        count_unquiet(link);
         return;
     }
     const char *at = buffer->base, *end = at + n;
@@ -159,6 +183,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
         }
         at += chunk;
     }
+    count_unquiet(link);
 }
 
 struct link *usp_links_new(unsigned peer)
@@ -174,6 +199,7 @@ struct link *usp_links_new(unsigned peer)
         return NULL;
     }
     link->pipe.data = link;
+    count_unquiet(link);
     uv_unref((uv_handle_t *)&link->pipe); /* a link by itself is no hope that anything will happen */
     link->next = links;
     if (links)
@@ -217,7 +243,10 @@ static void on_written(uv_write_t *write, int status)
 {
     struct request *request = (struct request *)write;
     struct usp_task *stream = request->stream;
+    const struct link *link = write->handle->data;
     n_queued--;
+    if (link->generation == usp_worker_of(link->peer)->generation)
+        atomic_fetch_sub(&usp_worker_of(link->peer)->streams, 1);
     give_request(request);
     if (stream)
         usp_link_hooks.sent(stream, status);
@@ -243,6 +272,7 @@ static int queue_rest(struct link *link, struct request *request, const struct u
     if (rc < 0)
         return rc;
     n_queued++;
+    atomic_fetch_add(&usp_worker_of(link->peer)->streams, 1);
     return copy ? 0 : 1;
 }
 
@@ -285,6 +315,8 @@ static int send_frame(unsigned worker, struct usp_frame *frame, const void *payl
     rc = 0;
     if (done < sizeof *frame + frame->length)
         rc = queue_rest(link, request, frame, payload, done, stream);
+    if (frame->type != USP_FRAME_BELL)
+        usp_worker_knock(worker);
     if (done == sizeof *frame + frame->length || rc < 0)
         give_request(request);
     if (rc < 0 && done > 0) {
@@ -397,7 +429,7 @@ void usp_link_forget(void)
             usp_link_by_peer[link->peer] = NULL;
     links = NULL;
     usp_links_forget_listener();
-    n_queued = 0;
+    n_queued = n_unquiet = 0;
 }
 
 void usp_link_deinit(void)

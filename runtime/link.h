@@ -73,6 +73,9 @@ void usp_link_bell(unsigned worker);
 /* Takes in everything that a dead worker has sent. On the loop's fibre. */
 void usp_link_drain(unsigned worker);
 
+/* Every link is known to be read by its peer, and none is in the middle of a frame. */
+bool usp_links_are_quiet(void);
+
 /* Frames queued and not yet sent. */
 unsigned usp_link_queued(void);
 

@@ -171,8 +171,10 @@ static int connect_to(unsigned worker)
     };
     uv_buf_t buffer = uv_buf_init((char *)&hello, sizeof hello);
     rc = uv_try_write((uv_stream_t *)&usp_link_by_peer[worker]->pipe, &buffer, 1);
-    if (rc == (int)sizeof hello)
+    if (rc == (int)sizeof hello) {
+        usp_worker_knock(worker);
         return 0;
+    }
     usp_links_close(usp_link_by_peer[worker]);
     return rc < 0 ? rc : -EIO;
 }

@@ -21,6 +21,7 @@ struct link {
     bool closing;
     bool confirmed;       /* the peer has accepted it: what is sent arrives, or the peer has ended */
     struct waiter *waiting; /* for that */
+    bool unquiet;         /* counted: not confirmed, or in the middle of a frame */
     bool enough;          /* a payload was read whole, to where it belongs: nothing more is likely to be there */
     /* what is being received */
     struct usp_frame frame;

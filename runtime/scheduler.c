@@ -249,6 +249,12 @@ void usp_poll(void)
     usp_writing--;
 }
 
+void usp_sleep_in_loop(uv_loop_t *loop)
+{
+    uv_run(loop, UV_RUN_ONCE);
+    usp_sched.polled = usp_ticks();
+}
+
 static void run_errand(void)
 {
     struct usp_fibre *caller = errand.caller;
@@ -277,13 +283,10 @@ void usp_loop_for_ever(void)
                 usp_sched_hooks.finished();
             if (usp_sched_hooks.linger && usp_sched_hooks.linger())
                 continue;
-            uv_loop_t *loop = usp_loop(); /* before it says that it sleeps: from then on it can be rung */
-            if (!usp_sched_hooks.fall_asleep || usp_sched_hooks.fall_asleep()) {
-                uv_run(loop, UV_RUN_ONCE);
-                usp_sched.polled = usp_ticks();
-            }
-            if (usp_sched_hooks.wake_up)
-                usp_sched_hooks.wake_up();
+            if (usp_sched_hooks.sleep)
+                usp_sched_hooks.sleep();
+            else
+                usp_sleep_in_loop(usp_loop());
         }
         if (usp_sched.head) {
             usp_sched_count_run();

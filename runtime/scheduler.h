@@ -181,6 +181,8 @@ void usp_on_loop_stack(void (*fn)(void *), void *arg);
 
 /* Gives the loop one turn without waiting. Only on the loop's fibre. */
 void usp_poll(void);
+/* The same, but it waits until something happens. */
+void usp_sleep_in_loop(uv_loop_t *loop);
 
 /* Does the loop hold anything of the program's that is active, or a request of anybody's? */
 bool usp_sched_has_foreign(void);
@@ -195,13 +197,11 @@ __attribute__((noreturn)) void usp_loop_for_ever(void);
 uint64_t usp_ticks(void);
 
 /* What the floor of workers does in the loop's fibre: empty the mailbox; wait awake for a moment (false: not
-   tried); say that it sleeps and look once more; say that it is awake; is there nothing left to do
-   for ever? */
+   tried); sleep, unless there is something to do; is there nothing left to do for ever? */
 struct usp_sched_hooks {
     void (*drain)(void);
     bool (*linger)(void);
-    bool (*fall_asleep)(void);
-    void (*wake_up)(void);
+    void (*sleep)(void);
     void (*finished)(void); /* called when the queue is empty; ends the worker if it is done */
     void (*opened)(int error); /* in a new worker: it has a loop now, or, with -errno, can have none */
 };

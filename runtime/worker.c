@@ -20,7 +20,7 @@ static pid_t home; /* the process that initialised, or was forked by, the librar
 
 /* Treiber's stack ("Systems programming: coping with parallelism", 1986); it is only ever emptied
    whole, so there is no ABA. The push and the look at `sleeping` are ordered against their mirror
-   image in fall_asleep(). */
+   image in fall_asleep() (sleep.c). */
 void usp_wake_far(struct usp_task *task)
 {
     unsigned index = task->worker;
@@ -31,11 +31,8 @@ void usp_wake_far(struct usp_task *task)
     while (!atomic_compare_exchange_weak_explicit(&worker->mailbox, &head, task,
                                                   memory_order_seq_cst, memory_order_relaxed));
     USP_FAILPOINT("mail-left");
-    if (atomic_load_explicit(&worker->sleeping, memory_order_seq_cst) &&
-        atomic_exchange_explicit(&worker->sleeping, 0, memory_order_seq_cst)) {
-        USP_FAILPOINT("bell-to-ring");
-        usp_link_bell(index);
-    }
+    if (atomic_load_explicit(&worker->sleeping, memory_order_seq_cst))
+        usp_worker_rouse(index);
 }
 
 static void empty_mailbox(struct usp_worker *self)
@@ -66,24 +63,6 @@ static void drain(void)
         usp_supervise_look();
 }
 
-static bool fall_asleep(void)
-{
-    struct usp_worker *self = usp_worker_of(usp_worker_index());
-    if (usp_worker_hooks.rests)
-        usp_worker_hooks.rests();
-    if (__builtin_expect(atomic_load_explicit(&self->lent, memory_order_relaxed), 0))
-        atomic_store_explicit(&self->foreign, usp_sched_has_foreign(), memory_order_relaxed);
-    atomic_store_explicit(&self->sleeping, 1, memory_order_seq_cst);
-    return !usp_sched.head && !atomic_load_explicit(&self->mailbox, memory_order_seq_cst) &&
-           !usp_supervise_pending();
-}
-
-static void wake_up(void)
-{
-    struct usp_worker *self = usp_worker_of(usp_worker_index());
-    atomic_store_explicit(&self->sleeping, 0, memory_order_relaxed);
-}
-
 /* ---- the table ---- */
 
 int usp_worker_reserve(const char *name)
@@ -105,6 +84,8 @@ int usp_worker_reserve(const char *name)
         atomic_store(&worker->gentle, 0);
         atomic_store(&worker->mailbox, NULL);
         atomic_store(&worker->sleeping, 0);
+        atomic_store(&worker->knocked, 0);
+        atomic_store(&worker->streams, 0);
         atomic_store(&worker->lent, atomic_load(&usp_worker_of(usp_worker_index())->lent));
         worker->handle_of = 0;
         worker->waiter = NULL;
@@ -162,7 +143,7 @@ int usp_runtime_init(void)
     usp_sched.runs = &self->runs;
     atomic_store(&self->state, USP_WORKER_RUNNING);
     atomic_store(&usp_shared->n_records, 1);
-    usp_sched_hooks = (struct usp_sched_hooks){drain, usp_linger, fall_asleep, wake_up, usp_worker_finished,
+    usp_sched_hooks = (struct usp_sched_hooks){drain, usp_linger, usp_worker_sleep, usp_worker_finished,
                                                usp_worker_opened};
     usp_linger_reset();
     usp_lock_stuck = usp_supervise_stuck;

@@ -4,9 +4,9 @@
    the child will own can be given to it beforehand. Index 0 is the root.
 
    Wake-up. Each worker has a mailbox, a stack of woken tasks that anybody pushes on and only the worker
-   empties, and a flag that says that it sleeps (or is about to). A waker pushes first and then looks at the
-   flag; the sleeper sets the flag first and then looks at the mailbox. Both are sequentially consistent,
-   so one of the two sees the other; a waker that takes the flag down rings the bell (a frame on the link).
+   empties, and a flag that says that it sleeps (or is about to), and how. A waker pushes first and then looks at
+   the flag; the sleeper sets the flag first and then looks at the mailbox. Both are sequentially consistent,
+   so one of the two sees the other; a waker that takes the flag down rings: a futex, or a frame on the link.
 
    Death. The parent sees it by pidfd. It marks the record DEAD, has the floors above repair what the dead
    one may have left half done (usp_worker_hooks.died), marks it BURIED, counts `deaths` up and rings everybody.
@@ -46,11 +46,19 @@ enum usp_worker_state {
     USP_WORKER_BURIED,   /* looked after; survivors are to see what they have lost by it */
 };
 
+enum usp_sleep {
+    USP_AWAKE,
+    USP_IN_THE_LOOP, /* or about to sleep there: a bell wakes it */
+    USP_ON_ITS_WORD, /* in a futex, and the word is `sleeping` */
+};
+
 struct usp_worker {
     _Alignas(128) _Atomic uint32_t state;
-    _Atomic uint32_t sleeping;
+    _Atomic uint32_t sleeping;   /* enum usp_sleep */
     _Atomic(struct usp_task *) mailbox;
     _Atomic uint32_t deaths_seen;
+    _Atomic uint32_t knocked;    /* there may be something on a link that it does not know of (sleep.c) */
+    _Atomic uint32_t streams;    /* frames on their way to it that did not fit into a socket */
     _Atomic uint32_t orphan;     /* its parent has died; the root is to take it over */
     _Atomic uint32_t parent;
     _Atomic uint64_t birth;      /* generation << 32 | pid; 0 for the pid: not yet; USP_UNBORN: never */
@@ -96,6 +104,13 @@ static inline struct usp_worker *usp_worker_of(unsigned index)
 {
     return &usp_shared->workers[index];
 }
+
+/* If it sleeps it is woken, and looks at its mailbox. */
+void usp_worker_rouse(unsigned index);
+/* The same in any case: somebody who has died may have been about to. */
+void usp_worker_ring(unsigned index);
+/* Something has been written to a link of that worker's. */
+void usp_worker_knock(unsigned index);
 
 /* Wakes a task of another worker: mailbox and bell. */
 void usp_wake_far(struct usp_task *task);
@@ -194,7 +209,14 @@ void usp_supervise_tell_root(void);
 void usp_supervise_hand_over(void);
 /* A child that could not be watched, and has been killed and reaped. */
 void usp_supervise_lost(unsigned index, const char *why, usp_ended_fn *ended, void *arg);
-/* Makes the loop return; may be called in a signal handler. */
+/* The hook `sleep`. */
+void usp_worker_sleep(void);
+/* Has the loop look around, where there may be something that it does not know of. */
+void usp_sleep_look(void);
+void usp_sleep_forget(void);
+/* This worker is woken, or does not fall asleep; may be called in a signal handler. */
+void usp_worker_interrupt(void);
+/* Makes the loop return; the same. */
 void usp_sched_interrupt(void);
 /* Handlers of the signals above. */
 void usp_signals_install(void);

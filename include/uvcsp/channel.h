@@ -38,8 +38,8 @@ struct json_t; /* Jansson's; <uvcsp/json.h> */
 /* How a message travels between two workers (within one worker it is copied from stack to stack).
    The default is UVCSP_PIPE, or what UVCSP_CARRIER in the environment says: "pipe" or "shared". */
 enum uvcsp_carrier {
-    UVCSP_PIPE = 1,   /* on a libuv pipe between the two workers */
-    UVCSP_SHARED = 2, /* in shared memory, the pipe being only the doorbell */
+    UVCSP_PIPE = 1,   /* on a libuv pipe between the two workers, but for short ones (4 KiB) */
+    UVCSP_SHARED = 2, /* in shared memory, whatever the length */
 };
 
 typedef struct {

@@ -201,6 +201,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     usp_link_hooks = (struct usp_link_hooks){place, arrived, lost, pull, sent};
     seen.n = said.n = 0;
     seen.closed = false;
+    static struct usp_shared workers;
+    usp_shared = &workers;
     MUST(usp_link_by_peer || usp_link_init() == 0);
     struct link link = {.peer = USP_MAX_WORKERS};
     link.pipe.data = &link;

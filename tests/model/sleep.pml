@@ -1,27 +1,37 @@
-/* Sleep and wake-up: mailboxes, `sleeping`, bells, and the count of deaths.
+/* Sleep and wake-up: mailboxes, `sleeping`, bells, knocks, and the count of deaths.
 
-   runtime/worker.c (usp_wake_far, empty_mailbox, drain, fall_asleep, wake_up), scheduler.c (usp_loop_for_ever), the
-   polls of linger.c, and of supervise.c what wakes: put_right, ring_everybody, usp_supervise_pending, answer,
+   runtime/worker.c (usp_wake_far, empty_mailbox, drain), sleep.c (all of it), scheduler.c (usp_loop_for_ever), the
+   polls of linger.c, and of burial.c what wakes: usp_put_right, ring_everybody, usp_burial_pending, answer,
    clear_graves. With the store buffers of x86 (see lock.pml); a seq_cst store is a locked instruction there.
 
    A worker has one task. In each round it wakes the task of its neighbour and then waits for its own to be woken. The
-   claim, by which only one wakes a task, is not looked at here (match.pml): `claimed` says that somebody will.
+   claim, by which only one wakes a task, is not looked at here (match.pml): `claimed` says that somebody will. How a
+   worker sleeps, in its loop or on its word, is left open each time. There are no limits to a sleep: they would
+   hide what is lost.
 
-   Proved: a task that has been woken runs, whoever sleeps meanwhile; a mailbox loses nothing. With a death: what the
-   dead one had claimed and not woken, or woken and not rung for, is found by the survivors, and the supervisor
-   learns that all have looked.
+   Proved: a task that has been woken runs, whoever sleeps meanwhile, and however; a mailbox loses nothing; what is
+   written to a link is read. With a death: what the dead one had claimed and not woken, or woken and not rung for,
+   is found by the survivors, and the supervisor learns that all have looked.
 
    @ small holds two_wake_one -DSCENE_FAN
    @ small fails:invalidendstate sleeping_is_a_plain_store -DSCENE_FAN -DMUTATION_PLAIN_SLEEPING
    @ small fails:invalidendstate looks_before_it_says_that_it_sleeps -DSCENE_FAN -DMUTATION_LOOK_FIRST
    @ small fails:invalidendstate the_waker_looks_before_it_pushes -DSCENE_FAN -DMUTATION_WAKER_LOOKS_FIRST
    @ small fails:invalidendstate a_push_by_two_stores -DSCENE_FAN -DMUTATION_PUSH_BY_STORES
+   @ small fails:invalidendstate who_sleeps_on_its_word_is_rung_by_a_bell -DSCENE_FAN -DMUTATION_BELL_FOR_ALL
+   @ small fails:invalidendstate the_word_is_not_compared -DSCENE_FAN -DMUTATION_WAIT_IN_ANY_CASE
    @ small holds a_ring_of_two -DSCENE_RING -DNW=2 -DROUNDS=2
+   @ small holds frames -DSCENE_LINK -DNW=2 -DROUNDS=3
+   @ small fails:invalidendstate knocks_before_it_writes -DSCENE_LINK -DNW=2 -DMUTATION_KNOCK_FIRST
+   @ small fails:invalidendstate knocks_plainly -DSCENE_LINK -DNW=2 -DMUTATION_PLAIN_KNOCK
+   @ small fails:invalidendstate knocks_are_not_looked_at_before_sleep -DSCENE_LINK -DNW=2 -DMUTATION_DEAF
+   @ small fails:invalidendstate links_are_not_looked_at_after_the_loop -DSCENE_LINK -DNW=2 -DROUNDS=2 -DMUTATION_NO_LOOK_AFTER_LOOP
    @ small holds a_waker_dies -DSCENE_DEATH
    @ small fails:invalidendstate not_rung_in_any_case -DSCENE_DEATH -DMUTATION_POLITE_RING
    @ small fails:invalidendstate nobody_looks_for_lost_claims -DSCENE_DEATH -DMUTATION_NO_LOOK
    @ small fails:invalidendstate deaths_are_not_looked_at_before_sleep -DSCENE_DEATH -DMUTATION_DEATHS_NOT_PENDING
    @ small fails:invalidendstate an_answer_does_not_wake -DSCENE_DEATH -DMUTATION_SILENT_ANSWER
+   @ small fails:invalidendstate a_parent_sleeps_on_its_word -DSCENE_DEATH -DMUTATION_PARENT_ON_ITS_WORD
    @ large holds a_ring_of_three -DSCENE_RING -DNW=3 -DROUNDS=2 mem=12000
    @ large holds two_wake_one_twice -DSCENE_FAN -DROUNDS=3 mem=12000
  */
@@ -33,13 +43,18 @@
 #endif
 #define NO_TASK 255
 /* SCENE_FAN: 1 and 2 wake tasks 1 and 2 of worker 0, which has two. SCENE_RING: each wakes the next one's task.
-   SCENE_DEATH: 1 wakes task 0 of worker 0 and may die of it; 2 supervises 1. */
+   SCENE_LINK: 1 writes frames to 0. SCENE_DEATH: 1 wakes task 0 of worker 0 and may die of it; 2 supervises 1. */
+
+#define AWAKE 0
+#define IN_THE_LOOP 1
+#define ON_ITS_WORD 2
 
 /* ---- memory: `sleeping` of each worker is the one word that is stored to plainly ---- */
 
-bit sleeping[NW];
-chan stores[NW] = [2] of { bit }; /* on their way to sleeping[me] */
-byte n_stores[NW];
+byte sleeping[NW];
+chan stores[NW] = [2] of { byte }; /* on their way to sleeping[me] */
+bit knocked[NW];
+bit knock_on_its_way;   /* MUTATION_PLAIN_KNOCK: of 1 to 0 */
 
 /* ---- what lies in the arena ---- */
 
@@ -52,7 +67,11 @@ bit claimed[NW];        /* by worker 1, which will wake it */
 
 /* ---- links ---- */
 
-byte bells[NW];         /* frames on their way */
+byte bells[NW];         /* on their way */
+byte frames[NW];        /* the same, of all other kinds */
+byte arrived[NW];
+
+bit in_kernel[NW];      /* it waits in FUTEX_WAIT */
 
 bit dead, woken[NW], pidfd;
 byte ran[NW];           /* times that a task has run after being woken */
@@ -60,9 +79,12 @@ bit finished[NW], grave, cleared;
 
 active proctype buffers()
 {
-    bit x;
+    byte x;
 end:
     do
+#ifdef MUTATION_PLAIN_KNOCK
+    :: atomic { knock_on_its_way -> knocked[0] = 1; knock_on_its_way = 0 }
+#endif
     :: atomic { nempty(stores[0]) -> stores[0]?x; sleeping[0] = x; x = 0 }
     :: atomic { nempty(stores[1]) -> stores[1]?x; sleeping[1] = x; x = 0 }
 #if NW > 2
@@ -74,17 +96,50 @@ end:
 /* ---- waking ---- */
 
 /* usp_link_bell */
-inline ring(w)
+inline bell(w)
 {
     atomic { bells[w] < 8; bells[w]++ }
 }
-inline ring_if_asleep(w)
+/* usp_worker_rouse, ring */
+inline rouse(w)
 {
     if
     :: sleeping[w] ->
-        atomic { empty(stores[me]) -> was = sleeping[w]; sleeping[w] = 0 }; /* exchange */
+        atomic { empty(stores[me]) -> was = sleeping[w]; sleeping[w] = AWAKE }; /* exchange */
         if
-        :: was -> was = 0; ring(w)
+#ifndef MUTATION_BELL_FOR_ALL
+        :: was == ON_ITS_WORD -> was = 0; in_kernel[w] = 0
+        :: was == IN_THE_LOOP -> was = 0; bell(w)
+#else
+        :: was -> was = 0; bell(w)
+#endif
+        :: else
+        fi
+    :: else
+    fi
+}
+/* usp_worker_ring */
+inline ring(w)
+{
+    atomic { empty(stores[me]) -> was = sleeping[w]; sleeping[w] = AWAKE };
+    in_kernel[w] = 0;
+    if
+    :: was != ON_ITS_WORD -> was = 0; bell(w)
+    :: else -> was = 0
+    fi
+}
+/* usp_worker_knock */
+inline knock(w)
+{
+    if
+    :: sleeping[w] != IN_THE_LOOP ->
+#ifdef MUTATION_PLAIN_KNOCK
+        atomic { !knock_on_its_way; knock_on_its_way = 1 };
+#else
+        atomic { empty(stores[me]) -> knocked[w] = 1 };
+#endif
+        if
+        :: sleeping[w] == ON_ITS_WORD -> rouse(w)
         :: else
         fi
     :: else
@@ -94,7 +149,7 @@ inline ring_if_asleep(w)
 inline wake_far(t, w)
 {
 #ifdef MUTATION_WAKER_LOOKS_FIRST
-    ring_if_asleep(w);
+    rouse(w);
 #endif
     head = mailbox[w];
     do
@@ -112,7 +167,7 @@ inline wake_far(t, w)
 #endif
     od;
 #ifndef MUTATION_WAKER_LOOKS_FIRST
-    ring_if_asleep(w)
+    rouse(w)
 #endif
 }
 
@@ -162,7 +217,7 @@ inline look()
         atomic { empty(stores[me]) -> seen[me] = now };
 #ifndef MUTATION_SILENT_ANSWER
         if
-        :: buried && me != 2 -> ring_if_asleep(2)
+        :: buried && me != 2 -> rouse(2)
         :: else
         fi
 #endif
@@ -201,25 +256,104 @@ inline bury()
     atomic { empty(stores[me]); deaths++ };
     grave = 1;
 #ifdef MUTATION_POLITE_RING
-    ring_if_asleep(0)
+    rouse(0)
 #else
     ring(0)
 #endif
 }
-#define EVENTS (bells[me] > 0 || (me == 2 && pidfd))
+#define EVENTS (bells[me] > 0 || frames[me] > 0 || (me == 2 && pidfd))
 #else
-#define EVENTS (bells[me] > 0)
+#define EVENTS (bells[me] > 0 || frames[me] > 0)
 #endif
 /* What a turn of libuv's does with what has come; bells are read, and that is all. */
 inline take_events()
 {
-    bells[me] = 0;
+    atomic { bells[me] = 0; arrived[me] = arrived[me] + frames[me]; frames[me] = 0 };
 #ifdef SCENE_DEATH
     if
     :: me == 2 && pidfd -> child_ended()
     :: else
     fi
 #endif
+}
+
+/* usp_poll */
+inline poll()
+{
+    if
+    :: EVENTS -> take_events()
+    :: else
+    fi
+}
+
+#ifdef MUTATION_DEAF
+#define HEARS false
+#else
+#define HEARS (on_word && knocked[me])
+#endif
+inline fall_asleep()
+{
+#ifdef MUTATION_PLAIN_SLEEPING
+    atomic { nfull(stores[me]) -> stores[me]!1 + on_word }
+#else
+    atomic { empty(stores[me]) -> sleeping[me] = 1 + on_word }
+#endif
+}
+/* FUTEX_WAIT, or uv_run(ONCE) */
+inline sleep_there()
+{
+    if
+    :: on_word ->
+        atomic {
+            if
+#ifndef MUTATION_WAIT_IN_ANY_CASE
+            :: sleeping[me] == ON_ITS_WORD -> in_kernel[me] = 1
+#else
+            :: in_kernel[me] = 1
+#endif
+            :: else
+            fi
+        };
+        !in_kernel[me]
+    :: else -> EVENTS -> take_events()
+    fi
+}
+/* usp_worker_sleep */
+inline sleep()
+{
+    if
+    :: on_word && (was_in_loop || knocked[me]) -> /* look_at_links */
+        was_in_loop = 0;
+        atomic { empty(stores[me]) -> knocked[me] = 0 };
+        poll()
+    :: else ->
+#ifdef MUTATION_LOOK_FIRST
+        if
+        :: mailbox[me] == NO_TASK && !PENDING && !HEARS ->
+            fall_asleep();
+            sleep_there()
+        :: else
+        fi;
+#else
+        fall_asleep();
+        if
+        :: mailbox[me] == NO_TASK ->
+            if
+            :: !HEARS ->
+                if
+                :: !PENDING -> sleep_there()
+                :: else
+                fi
+            :: else
+            fi
+        :: else
+        fi;
+#endif
+#ifndef MUTATION_NO_LOOK_AFTER_LOOP
+        was_in_loop = 1 - on_word;
+#endif
+        atomic { nfull(stores[me]) -> stores[me]!AWAKE } /* a plain store */
+    fi
 }
 
 /* usp_loop_for_ever, until `condition`: no fibre is ready till then. */
@@ -233,35 +367,21 @@ inline loop_until(condition)
             if
             :: EVENTS -> take_events() /* usp_poll(), in linger or after POLL_TICKS; and round again */
             :: true ->
-#ifdef MUTATION_LOOK_FIRST
-                if
-                :: mailbox[me] == NO_TASK && !PENDING ->
-                    atomic { empty(stores[me]) -> sleeping[me] = 1 };
-                    EVENTS -> take_events()
-                :: else
-                fi;
+                if /* may_sleep_on_its_word */
+                :: on_word = 0
+#if defined(SCENE_DEATH) && !defined(MUTATION_PARENT_ON_ITS_WORD)
+                :: me != 2 -> on_word = 1 /* who has children hears of their end in the loop */
 #else
-#ifdef MUTATION_PLAIN_SLEEPING
-                atomic { nfull(stores[me]) -> stores[me]!1 };
-#else
-                atomic { empty(stores[me]) -> sleeping[me] = 1 }; /* fall_asleep */
+                :: on_word = 1
 #endif
-                if
-                :: mailbox[me] == NO_TASK ->
-                    if
-                    :: !PENDING -> EVENTS -> take_events() /* uv_run(ONCE) */
-                    :: else
-                    fi
-                :: else
                 fi;
-#endif
-                atomic { nfull(stores[me]) -> stores[me]!0 } /* wake_up: a plain store */
+                sleep()
             fi
         fi
     od
 }
 
-#define LOCALS byte head = NO_TASK, mail = NO_TASK, t, now, left; bit was
+#define LOCALS byte head = NO_TASK, mail = NO_TASK, t, now, left, was; bit on_word, was_in_loop
 
 inline live()
 {
@@ -287,6 +407,18 @@ inline live()
             wake_far(me, 0);
             ran[me] >= ROUNDS - left + 1 /* it waits, and is claimed anew */
         fi;
+#elif defined(SCENE_LINK)
+        if
+        :: me == 0 -> loop_until(arrived[0] == ROUNDS); left = 1
+        :: else ->
+#ifdef MUTATION_KNOCK_FIRST
+            knock(0);
+            frames[0]++
+#else
+            frames[0]++; /* usp_link_send */
+            knock(0)
+#endif
+        fi;
 #elif defined(SCENE_RING)
         if
         :: me == 0 ->
@@ -309,7 +441,8 @@ inline live()
             atomic { finished[1] = 1; pidfd = 1 } /* its worker ends by itself */
         :: me == 2 ->
             loop_until(cleared);
-            ring(0) /* the end of this scene */
+            frames[0]++; /* the end of this scene */
+            knock(0)
         fi;
 #endif
         left--
