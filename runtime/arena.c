@@ -106,6 +106,13 @@ int usp_arena_init(size_t size)
     return 0;
 }
 
+void usp_arena_view(void *base, size_t size)
+{
+    usp_classes_init(size);
+    (void)usp_spans_view(base, size);
+    usp_arena_range = (struct usp_arena_range){(uintptr_t)base, size, size - 1024};
+}
+
 void usp_arena_deinit(void)
 {
     if (usp_region.base != NULL)

@@ -47,6 +47,10 @@ enum usp_block_kind {
    until the mapping succeeds, down to 16 MiB. 0 or -errno; 0 if it is mapped already. The least is 1 MiB. */
 int usp_arena_init(size_t size);
 
+/* For a program that has a copy of the arena of another one at the same address: it can be walked, and nothing may be
+   allocated. */
+void usp_arena_view(void *base, size_t size);
+
 /* Unmaps. Only in the root, with no worker left. */
 void usp_arena_deinit(void);
 

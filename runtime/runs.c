@@ -55,21 +55,26 @@ void usp_classes_init(size_t bytes)
     }
 }
 
-void usp_spans_init(char *base, size_t bytes)
+uint32_t usp_spans_view(char *base, size_t bytes)
 {
     size_t n = bytes >> USP_SPAN_SHIFT;
     size_t words = (sizeof(struct usp_spans) + 63) & ~(size_t)63;
     size_t shapes = words + n * USP_WORDS_ASIDE * sizeof(uint32_t);
-    uint32_t first = (uint32_t)((shapes + n + USP_SPAN - 1) >> USP_SPAN_SHIFT);
-    struct usp_spans *spans = (struct usp_spans *)(void *)base;
-    spans->first = spans->peak = first;
-    spans->end = (uint32_t)n;
-    atomic_init(&spans->bump, first);
     usp_region.words = (_Atomic uint32_t *)(void *)(base + words);
     usp_region.shapes = (_Atomic uint8_t *)(void *)(base + shapes);
-    usp_region.spans = spans;
+    usp_region.spans = (struct usp_spans *)(void *)base;
     usp_region.bytes = bytes;
     usp_region.base = base;
+    return (uint32_t)((shapes + n + USP_SPAN - 1) >> USP_SPAN_SHIFT);
+}
+
+void usp_spans_init(char *base, size_t bytes)
+{
+    uint32_t first = usp_spans_view(base, bytes);
+    struct usp_spans *spans = usp_region.spans;
+    spans->first = spans->peak = first;
+    spans->end = (uint32_t)(bytes >> USP_SPAN_SHIFT);
+    atomic_init(&spans->bump, first);
 }
 
 /* The lock. */

@@ -172,6 +172,9 @@ static inline unsigned usp_class_of_spans(size_t n)
 /* Fills usp_region.classes, for a region of `bytes`. */
 void usp_classes_init(size_t bytes);
 
+/* Points usp_region at the tables of a region; the first span behind them. */
+uint32_t usp_spans_view(char *base, size_t bytes);
+
 /* Lays out the tables in a fresh, zeroed region and points usp_region at them. */
 void usp_spans_init(char *base, size_t bytes);
 

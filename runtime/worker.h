@@ -84,7 +84,12 @@ struct usp_worker {
 #define USP_UNBORN 0xffffffffu
 #define USP_NO_UNDERTAKER UINT64_MAX
 
+/* What those who look at a program from outside go by: the layout of this and of the task. */
+#define USP_SHARED_TAG                                                                             \
+    (0x75766373700000ull ^ (uint64_t)sizeof(struct usp_shared) << 20 ^ sizeof(struct usp_task))
+
 struct usp_shared {
+    uint64_t tag;                /* USP_SHARED_TAG */
     _Atomic uint32_t deaths;
     _Atomic uint32_t orphans;    /* counts what the root is to take over or to reap */
     _Atomic int32_t strays[16];  /* pids of children without a record, to be reaped by the root */

@@ -68,6 +68,9 @@ finds_its_headers() {
     done
 }
 
+tools_run() { [ -n "$("$(find "$root" -name uvcsp-ps)" -h)" ]; }
+
+check 'the tools are there and run' tools_run
 check 'all public headers are there' finds_its_headers
 check 'a program is built by pkg-config and the shared library' with_pkg_config pc-shared
 check 'a program is built by pkg-config and the static library alone' with_static_archive

@@ -78,7 +78,7 @@ for document in README docs/guide docs/multiprocessing; do
 done
 
 pages_are_installed() {
-    for page in "$root"/docs/man/*.[37]; do
+    for page in "$root"/docs/man/*.[137]; do
         grep -q "'$(basename "$page")'" "$root/docs/meson.build" || echo "$(basename "$page") is not in docs/meson.build"
     done >"$dir/missing"
     cat "$dir/missing"
@@ -89,10 +89,10 @@ pages_are_installed() {
 pages_name_the_functions() {
     public=$(sed -n 's/^ *\(uvcsp_[a-z_]*\);.*/\1/p' "$root/uvcsp.map" | grep -vx uvcsp_root) # a variable
     for name in $public; do
-        grep -qw "$name" "$root"/docs/man/*.[37] || echo "no page names $name"
+        grep -qw "$name" "$root"/docs/man/*.[137] || echo "no page names $name"
     done >"$dir/missing"
     cat "$root"/include/uvcsp.h "$root"/include/uvcsp/*.h >"$dir/face"
-    grep -ohw 'uvcsp_[a-z_]*' "$root"/docs/man/*.[37] | sort -u | while read -r name; do
+    grep -ohw 'uvcsp_[a-z_]*' "$root"/docs/man/*.[137] | sort -u | while read -r name; do
         grep -qw "$name" "$dir/face" || echo "$name is in a page and in no header"
     done >>"$dir/missing"
     cat "$dir/missing"
@@ -124,7 +124,7 @@ try 'every demo is in README' demos_are_told
 try 'every variable of the environment is told of' variables_are_told
 try 'the manual names what is public' pages_name_the_functions
 if command -v mandoc >/dev/null; then
-    try 'the manual is well formed' mandoc -T lint -W warning "$root"/docs/man/*.[37]
+    try 'the manual is well formed' mandoc -T lint -W warning "$root"/docs/man/*.[137]
 else
     n=$((n + 1))
     echo "ok $n - the manual is well formed # SKIP mandoc is not installed"

@@ -23,6 +23,7 @@ room runtime "runtime/$h" 'uvcsp/(base|time)\.h'
 room channels "(runtime|channels)/$h" 'uvcsp/(base|time|channel|alt|json)\.h'
 room process "(runtime|channels|process)/$h"
 room ipc "(runtime|channels|process|ipc)/$h"
+room tools "runtime/$h|channels/channel\.h|tools/$h"
 room demos 'common\.h'
 room tests/contract "tests/$h|tests/contract/$h"
 room tests/runtime "(runtime|tests|tests/runtime)/$h"
@@ -35,5 +36,6 @@ room tests/explore "(runtime|channels)/$h|tests/explore/$h"
 room tests/fuzz "runtime/(arena|link|report)\.[ch]|channels/message\.h|ipc/(connect|listener|socket)\.c|ipc/(auth|manager)\.h|tests/fuzz/$h"
 room tests/limits "tests/contract/contract\.h"
 room tests/security "runtime/(link|worker)\.h|tests/contract/contract\.h"
+room tests/tools "tests/$h"
 room tests/stress "runtime/arena\.h|tests/fixture\.h|tests/stress/$h"
 echo "1..$n"
