@@ -10,7 +10,10 @@
 #include "runtime/spans.h"
 #include "runtime/worker.h"
 
+const char mirror_is_taken[] = "its arena lies where this program has something itself";
+
 static pid_t looked_at;
+static ptrdiff_t distance; /* from here to there */
 
 bool mirror_find(pid_t pid, struct mirror_place *place)
 {
@@ -36,12 +39,14 @@ bool mirror_find(pid_t pid, struct mirror_place *place)
 /* Bytes of the other program, into the same place here. */
 static bool copy(const void *at, size_t bytes)
 {
-    struct iovec here = {(void *)(uintptr_t)at, bytes}, there = here;
+    struct iovec here = {(void *)(uintptr_t)at, bytes};
+    struct iovec there = {(void *)((uintptr_t)at + (uintptr_t)distance), bytes};
     while (here.iov_len > 0) {
         ssize_t n = process_vm_readv(looked_at, &here, 1, &there, 1, 0);
         if (n <= 0)
             return false;
-        here.iov_base = there.iov_base = (char *)here.iov_base + n;
+        here.iov_base = (char *)here.iov_base + n;
+        there.iov_base = (char *)there.iov_base + n;
         here.iov_len = there.iov_len -= (size_t)n;
     }
     return true;
@@ -87,18 +92,21 @@ static void recognise(void *block, unsigned owner, void *arg)
         usp_shared = shared;
 }
 
-const char *mirror_take(pid_t pid, const struct mirror_place *place)
+const char *mirror_take(pid_t pid, const struct mirror_place *place, bool anywhere)
 {
     usp_arena_deinit();
     usp_shared = NULL;
     looked_at = pid;
-    char *base = mmap((void *)place->start, place->bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-    if (base != (char *)place->start) {
-        if (base != MAP_FAILED)
-            munmap(base, place->bytes);
-        return "its arena lies where this program has something itself; try again";
+    char *base = mmap(
+        anywhere ? NULL : (void *)place->start, place->bytes, PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (anywhere ? 0 : MAP_FIXED_NOREPLACE), -1, 0);
+    if (base == MAP_FAILED)
+        return errno == EEXIST ? mirror_is_taken : strerror(errno);
+    if (!anywhere && base != (char *)place->start) { /* a kernel that takes it for a wish */
+        munmap(base, place->bytes);
+        return mirror_is_taken;
     }
+    distance = (ptrdiff_t)(place->start - (uintptr_t)base);
     usp_arena_view(base, place->bytes);
     struct usp_spans *spans = usp_region.spans;
     if (!copy(spans, sizeof *spans))

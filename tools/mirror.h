@@ -22,8 +22,11 @@ struct mirror_place {
 bool mirror_find(pid_t pid, struct mirror_place *place);
 
 /* Copies what processes, channels and offers there are; usp_arena_each() and usp_shared then show
-   them. NULL, or what is in the way. A copy that was taken before is given back first. */
-const char *mirror_take(pid_t pid, const struct mirror_place *place);
+   them. NULL, or what is in the way: mirror_is_taken, if this process has something of its own at
+   that address. `anywhere`: then it is copied to another one, and pointers in it cannot be
+   followed. A copy that was taken before is given back first. */
+const char *mirror_take(pid_t pid, const struct mirror_place *place, bool anywhere);
+extern const char mirror_is_taken[];
 
 /* A text of that program, of its constants or of its arena, as far as it goes into `size` bytes;
  * "?" if there is none. */

@@ -25,8 +25,21 @@ static const char help[] =
 
 /* ---- one program ---- */
 
+/* Begins again: the kernel puts a program somewhere else each time. Returns if that does not help.
+ */
+static void try_elsewhere(char **argv)
+{
+    enum { MOST = 50 };
+    const char *text = getenv("UVCSP_PS_TRIES");
+    int tries = text ? atoi(text) + 1 : 1;
+    char said[12];
+    snprintf(said, sizeof said, "%d", tries);
+    if (tries <= MOST && setenv("UVCSP_PS_TRIES", said, 1) == 0)
+        execv("/proc/self/exe", argv);
+}
+
 /* 0, or what to exit with. */
-static int show(pid_t pid, bool json)
+static int show(pid_t pid, bool json, char **argv)
 {
     struct mirror_place place;
     struct picture picture;
@@ -37,7 +50,9 @@ static int show(pid_t pid, bool json)
                     : "no such process");
         return 1;
     }
-    const char *failed = mirror_take(pid, &place);
+    const char *failed = mirror_take(pid, &place, false);
+    if (failed == mirror_is_taken)
+        try_elsewhere(argv);
     if (!failed && !picture_take(&picture))
         failed = "out of memory";
     if (failed) {
@@ -60,7 +75,7 @@ static void list(void)
         pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)atol(entry->d_name) : 0;
         struct mirror_place place;
         struct picture picture;
-        if (pid == 0 || !mirror_find(pid, &place) || mirror_take(pid, &place) ||
+        if (pid == 0 || !mirror_find(pid, &place) || mirror_take(pid, &place, true) ||
             usp_shared->root != pid || !picture_take(&picture))
             continue;
         if (!any)
@@ -109,7 +124,7 @@ int main(int argc, char **argv)
             putchar('\n');
         int status = 0;
         if (pid > 0)
-            status = show((pid_t)pid, json);
+            status = show((pid_t)pid, json, argv);
         else
             list();
         if (fflush(stdout) != 0 || ferror(stdout)) {
