@@ -68,7 +68,7 @@ static void start(uv_timer_t *timer, bool *seen)
 {
     *timer = (uv_timer_t){.data = seen};
     ck_assert_int_eq(uv_timer_init(usp_loop(), timer), 0);
-    ck_assert_int_eq(uv_timer_start(timer, set, 20, 0), 0);
+    ck_assert_int_eq(uv_timer_start(timer, set, 20, 20), 0);
 }
 
 static void stop(uv_timer_t *timer)
