@@ -61,7 +61,7 @@ static void start_one(struct usp_process *process)
         usp_report("process '%s': no room to start it", process->kind->name);
         _exit(126);
     }
-    usp_process_launch(process, NULL, NULL);
+    usp_processes_launch(process, NULL, NULL);
 }
 
 static void run_in_child(void *arg)

@@ -38,6 +38,13 @@ static bool in_time(struct usp_graph *graph, uint32_t n)
 
 /* ---- channels and workers ---- */
 
+/* A process without parameters has no task before it runs. It is in the queue of a worker then, which does not sleep. */
+static bool is_awake(unsigned index)
+{
+    return index == usp_worker_index() ? usp_sched.head != NULL
+                                       : !atomic_load(&usp_worker_of(index)->sleeping);
+}
+
 static void collect_spot(void *block, unsigned owner, void *arg)
 {
     (void)owner;
@@ -94,6 +101,7 @@ static void collect_places(struct usp_graph *graph)
             .generation = worker->generation,
             .parent = atomic_load(&worker->parent),
             .foreign = is_foreign(i),
+            .awake = is_awake(i),
         };
     }
 }
@@ -332,7 +340,7 @@ static void look_for_limbo(struct usp_graph *graph)
 {
     for (unsigned i = 0; i < graph->n_places; i++) {
         const struct usp_place *place = &graph->places[i];
-        graph->limbo |= place->state == USP_WORKER_RUNNING ? place->n_nodes == 0
+        graph->limbo |= place->state == USP_WORKER_RUNNING ? place->n_nodes == 0 || place->awake
                                                            : place->state != USP_WORKER_FREE;
     }
 }

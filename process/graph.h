@@ -85,6 +85,7 @@ struct usp_place { /* a worker */
     bool hope;           /* some process in it has hope */
     bool ends;           /* it may end */
     bool foreign;        /* its loop may do something */
+    bool awake;          /* somebody of whom nothing can be seen yet may be about to run in it */
 };
 
 struct usp_graph {
@@ -102,7 +103,7 @@ struct usp_graph {
     uint32_t deaths;
     uint64_t deadline;          /* in nanoseconds; 0: none */
     bool main_ends;
-    bool limbo;                 /* a worker is being born, or buried: something is bound to happen */
+    bool limbo;                 /* a worker is being born, or buried, or awake: something is bound to happen */
     bool failed;                /* no memory, no time, or it changed too much */
 };
 

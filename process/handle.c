@@ -84,14 +84,14 @@ uvcsp_handle *uvcsp_go(uvcsp_process value)
     }
     handle->light = true;
     handle->pid = (int)getpid();
-    handle->left = usp_process_count(process);
-    int rc = handle->left > 0 ? usp_process_prepare(process) : -EINVAL;
+    process = usp_process_unpack(process);
+    int rc = process ? usp_processes_prepare(process) : -EINVAL;
     if (rc < 0) {
-        usp_process_release(process);
+        usp_processes_drop(process);
         return no_handle(handle, rc);
     }
     usp_current()->started_others = true;
-    usp_processes_launch(process, NULL, handle);
+    handle->left = usp_processes_launch(process, NULL, handle);
     return handle;
 }
 
@@ -187,12 +187,12 @@ int uvcsp_pid(uvcsp_handle *handle)
 /* A light process ends where it waits, if it can be claimed there, or else when it next waits. */
 static void kill_light(const uvcsp_handle *handle, int signum)
 {
-    for (struct usp_fibre *fibre = usp_sched.all; fibre; fibre = fibre->all_next) {
-        struct usp_process *process = fibre->process;
+    USP_EACH_FIBRE(fibre) {
+        struct usp_process *process = usp_process_of(fibre);
         if (!process || process->handle != handle)
             continue;
         fibre->kill = signum;
-        if (fibre != usp_current() && usp_claim_to_kill(process->task)) {
+        if (fibre != usp_current() && process->task && usp_claim_to_kill(process->task)) {
             process->task->outcome = USP_KILLED;
             usp_wake(process->task);
         }
@@ -238,7 +238,9 @@ void uvcsp_handle_free(uvcsp_handle *handle)
     handle->freed = true;
     if (!handle->light)
         usp_worker_of(handle->worker)->handle_of = 0;
-    for (struct usp_fibre *fibre = usp_sched.all; fibre && handle->light; fibre = fibre->all_next)
+    if (!handle->light)
+        return;
+    USP_EACH_FIBRE(fibre)
         if (fibre->task && fibre->task->hope.handle == &handle->ended)
             fibre->task->hope.handle_of = 0;
 }

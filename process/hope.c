@@ -247,6 +247,9 @@ void usp_graph_spread(struct usp_graph *graph)
     for (unsigned i = 0; i < graph->n_places; i++)
         if (graph->places[i].left == 0 && !graph->places[i].ends)
             may_end(graph, i);
+    for (unsigned i = 0; i < graph->n_places; i++)
+        if (graph->places[i].state == USP_WORKER_RUNNING && graph->places[i].awake)
+            reach_place(graph, i);
     for (uint32_t i = 0; i < graph->n_groups; i++)
         if (graph->groups[i].left == 0)
             give_hope(graph, graph->groups[i].node);

@@ -1,7 +1,7 @@
 /* Processes, as the floor sees them.
 
    value      made by the constructor that PROCESS writes; a record from a pool, found again by its serial
-   prepared   its task exists, and its arguments hold ends of its own: it has joined its channels
+   prepared   its arguments hold ends of its own: it has joined its channels; if it has any, its task exists
    running    on a fibre of this worker, or in a forked one
    ended      what it deferred has run, its ends and channels are released, who waits for it is told
 
@@ -45,50 +45,102 @@ struct uvcsp_handle {
     bool freed;                  /* by the program, before the process had ended */
 };
 
+/* Two lines of the cache. */
 struct usp_process {
-    unsigned long serial;        /* 0: free */
-    const struct uvcsp_kind *kind; /* NULL: a group, made by WORKER */
-    void *args;
-    struct usp_process *next;    /* in the free list, or in its group */
-    struct usp_process *members; /* of a group */
-    bool started;                /* the value has been used up */
-    bool joined;                 /* connections among its arguments are its own */
-    struct usp_task *task;
-    struct usp_unborn unborn;    /* until it first runs */
-    struct usp_deferred *deferred;
-    struct usp_join *join;
-    struct uvcsp_handle *handle;
+    union {
+        struct usp_unborn unborn;      /* until it first runs */
+        struct {                       /* the same */
+            void *sp;
+            struct usp_process *next;  /* in the free list, in its group, among those that start together */
+            struct usp_task *task;     /* NULL before it joins; of one without parameters until it first runs */
+            struct usp_fibre *parent;
+            int kill;
+            bool started_others;
+            bool started;              /* the value has been used up */
+            bool joined;               /* connections among its arguments are its own */
+        };
+    };
+    unsigned long serial;              /* 0: free */
     _Alignas(16) unsigned char room[USP_INLINE_ARGS];
+    const struct uvcsp_kind *kind;     /* NULL: a group, made by WORKER */
+    union {
+        void *args;
+        struct usp_process *members;   /* of a group */
+    };
+    struct usp_join *join;             /* this and the next from when it starts */
+    struct uvcsp_handle *handle;
+    struct usp_deferred *deferred;
 };
+_Static_assert(sizeof(struct usp_process) == 128, "a process is two lines of the cache");
+
+/* Nothing in it could be an end, and nobody outside can know of it before it runs. */
+static inline bool usp_process_is_plain(const struct usp_process *process)
+{
+    return process->kind->params[0].kind == UVCSP_PARAM_END;
+}
+/* Of a fibre that is not the loop's. */
+static inline struct usp_process *usp_process_of(struct usp_fibre *fibre)
+{
+    return fibre->sp ? fibre->process : (struct usp_process *)fibre;
+}
 
 /* ---- value.c ---- */
 
 /* The record of a value, marked as used; NULL with a line on stderr if it was run before or is none. */
 struct usp_process *usp_value_use(uvcsp_process value);
+/* Breaks a group up: the processes that it is, linked by `next`. */
+struct usp_process *usp_process_unpack(struct usp_process *process);
 /* All of them, or none: 0 or -errno. */
 int usp_values_use(const uvcsp_process *values, size_t n, struct usp_process **processes);
-void usp_process_release(struct usp_process *process);
+void usp_process_release_arguments(struct usp_process *process);
+extern struct usp_process *usp_free_processes;
+static inline void usp_process_release(struct usp_process *process)
+{
+    if (!process->kind || !usp_process_is_plain(process))
+        usp_process_release_arguments(process);
+    process->serial = 0;
+    process->task = NULL;
+    process->kill = 0;
+    process->started_others = process->started = process->joined = false;
+    process->next = usp_free_processes;
+    usp_free_processes = process;
+}
 void usp_values_deinit(void);
 
-/* ---- life.c ---- */
+/* ---- task.c ---- */
+
+/* A task of this worker. NULL: the arena is full. */
+struct usp_task *usp_task_new(const char *name);
+/* Nothing waits in it, and it has no end and no channel any more. */
+void usp_task_free(struct usp_task *task);
+/* In a new worker, and when the library is left: those that are kept are not ours any more. */
+void usp_tasks_forget(void);
+
+/* ---- join.c ---- */
 
 /* Joins the channels for a process of worker `worker`: each end in its arguments becomes one of its own. With
    a task (of this worker) they go in its list. 0, or -errno with a line on stderr and nothing joined. */
 int usp_process_join(struct usp_process *process, unsigned worker, struct usp_task *task);
 /* Takes back what usp_process_join has done, for a process that will not run. */
 void usp_process_leave(struct usp_process *process, enum usp_leave how, const char *cause);
-/* Task and ends for a process, or for all of a group, in this worker. 0 or -errno. */
-int usp_process_prepare(struct usp_process *process);
+/* In a new worker: the ends that the parent has made are the task's. */
+void usp_process_adopt(struct usp_process *process);
+
+/* ---- life.c ---- */
+
+/* In this worker: task and ends for `first` and those that follow by `next`, or for none of them. 0 or -errno. */
+int usp_processes_prepare(struct usp_process *first);
+/* Takes that back, and the values with it. */
+void usp_processes_drop(struct usp_process *first);
 /* Task for a process whose ends the parent has made, in a new worker. */
 int usp_process_inherit(struct usp_process *process);
-/* Starts a prepared process on a fibre: it is ready to run. If there is no memory for its stack then, it ends by poison. */
-void usp_process_launch(struct usp_process *process, struct usp_join *join,
-                        struct uvcsp_handle *handle);
-/* The same for a process, or for each of a group, which is used up. */
-void usp_processes_launch(struct usp_process *process, struct usp_join *join,
-                          struct uvcsp_handle *handle);
-/* How many processes it is: 1, or the size of the group. */
-size_t usp_process_count(const struct usp_process *process);
+/* Starts those that are prepared on fibres: they are ready to run. Where there is no
+   memory for the stack of one then, it ends by poison. How many there are. */
+size_t usp_processes_launch(struct usp_process *first, struct usp_join *join,
+                            struct uvcsp_handle *handle);
+
+/* Sets the hooks of the scheduler; once in the root. */
+void usp_life_init(void);
 
 enum usp_how { USP_RETURNED, USP_BY_RETIREMENT, USP_BY_POISON, USP_BY_SIGNAL };
 /* Ends the process that runs on the calling fibre. */

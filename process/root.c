@@ -98,9 +98,9 @@ static int shut_down(void)
     usp_channels_unmatched(main_process.task);
     wait_for_all();
     usp_channels_release(main_process.task);
-    usp_arena_free(usp_wait_of(main_process.task)->table);
-    usp_arena_free(main_process.task);
+    usp_task_free(main_process.task);
     main_process.task = NULL;
+    usp_tasks_forget();
     usp_handles_deinit();
     usp_values_deinit();
     main_fibre = NULL;
@@ -151,12 +151,12 @@ static void leave_early(int status)
     usp_worker_end_children();
     if (status != 0)
         return; /* the parent sees the code and does the rest */
-    for (struct usp_fibre *fibre = usp_sched.all; fibre; fibre = fibre->all_next)
+    USP_EACH_FIBRE(fibre)
         if (fibre->task && fibre != usp_current())
             usp_give_up(fibre->task);
     if (usp_current() != usp_sched.loop_fibre) /* which may be in the middle of a turn of the loop */
         finish_agreed();
-    for (struct usp_fibre *fibre = usp_sched.all; fibre; fibre = fibre->all_next)
+    USP_EACH_FIBRE(fibre)
         if (fibre->task) {
             usp_ends_release(fibre->task, USP_LEAVE_RETIRE, NULL);
             usp_channels_release(fibre->task);
@@ -193,6 +193,7 @@ static void adopted(void)
         usp_conn_hooks.forked();
     usp_bias_init();
     usp_deadlock_begin();
+    usp_tasks_forget();
     main_fibre = NULL;
     waiting_for_all = false;
 }
@@ -203,20 +204,18 @@ static int enter(void)
     if (rc < 0)
         return rc;
     usp_channels_init();
+    usp_life_init();
     usp_worker_hooks.adopted = adopted;
     usp_worker_hooks.stuck = on_stuck;
     usp_worker_hooks.orphan_ended = usp_somebody_ended;
     usp_deadlock_begin();
     read_environment();
     main_fibre = usp_current();
-    struct usp_task *task = usp_arena_alloc(sizeof *task, USP_BLOCK_TASK);
+    struct usp_task *task = usp_task_new("main");
     if (!task)
         return -ENOMEM;
-    memset(task, 0, sizeof *task);
-    task->name = "main";
     task->flags = USP_TASK_MAIN;
     task->fibre = main_fibre;
-    usp_wait_of(task)->first.task = task;
     memset(&main_process, 0, sizeof main_process);
     main_process.kind = &main_kind;
     main_process.task = task;

@@ -18,7 +18,7 @@ struct batch {
     size_t n;
 };
 
-static int take_batch(struct batch *batch, const uvcsp_process *values, size_t n, const char *what)
+static int check_call(const uvcsp_process *values, size_t n, const char *what)
 {
     if (!values && n > 0) {
         usp_report("%s: the processes are NULL", what);
@@ -26,6 +26,14 @@ static int take_batch(struct batch *batch, const uvcsp_process *values, size_t n
     }
     if (!usp_current()->task)
         usp_fatal("%s: a callback of the loop is no process and cannot wait for others", what);
+    return 0;
+}
+
+static int take_batch(struct batch *batch, const uvcsp_process *values, size_t n, const char *what)
+{
+    int rc = check_call(values, n, what);
+    if (rc < 0)
+        return rc;
     batch->n = n;
     batch->all = batch->few;
     if (n > ON_STACK) {
@@ -33,7 +41,7 @@ static int take_batch(struct batch *batch, const uvcsp_process *values, size_t n
         if (!batch->all)
             return -ENOMEM;
     }
-    int rc = usp_values_use(values, n, batch->all);
+    rc = usp_values_use(values, n, batch->all);
     if (rc < 0 && batch->all != batch->few)
         free(batch->all);
     return rc;
@@ -45,37 +53,8 @@ static void free_batch(struct batch *batch)
         free(batch->all);
 }
 
-static void unprepare(struct usp_process *process)
-{
-    for (struct usp_process *p = process->kind ? process : process->members; p;
-         p = process->kind ? NULL : p->next) {
-        if (!p->task)
-            continue;
-        usp_ends_release(p->task, USP_LEAVE_RETIRE, NULL);
-        usp_arena_free(p->task);
-        p->task = NULL;
-    }
-}
-
-/* All join their channels before the first of them runs, or none does. */
-static int prepare_batch(struct batch *batch)
-{
-    for (size_t i = 0; i < batch->n; i++) {
-        int rc = usp_process_prepare(batch->all[i]);
-        if (rc == 0)
-            continue;
-        for (size_t k = 0; k < i; k++)
-            unprepare(batch->all[k]);
-        for (size_t k = 0; k < batch->n; k++)
-            usp_process_release(batch->all[k]);
-        free_batch(batch);
-        return rc;
-    }
-    return 0;
-}
-
 /* The first failure to start cannot wake a joiner that does not wait yet: one more is counted until then. */
-static int wait_for(struct usp_join *join)
+static inline int wait_for(struct usp_join *join)
 {
     struct usp_hope *hope = &join->task->hope;
     hope->told &= (uint8_t)~USP_TOLD_DEADLOCK;
@@ -85,30 +64,86 @@ static int wait_for(struct usp_join *join)
         usp_park();
         hope->state &= (uint8_t)~USP_HOPE_JOINS;
     }
-    return hope->told & USP_TOLD_DEADLOCK ? -EDEADLK : join->failed;
+    return __builtin_expect(hope->told & USP_TOLD_DEADLOCK, 0) ? -EDEADLK : join->failed;
 }
 
-static int run_light(struct batch *batch)
+/* Runs those that are prepared, `first` and the others by `next`, and waits for them. */
+static int run_light(struct usp_process *first)
 {
     struct usp_join join = {.task = usp_current()->task, .left = 1};
-    for (size_t i = 0; i < batch->n; i++)
-        join.left += usp_process_count(batch->all[i]);
-    for (size_t i = 0; i < batch->n; i++)
-        usp_processes_launch(batch->all[i], &join, NULL);
+    join.left += usp_processes_launch(first, &join, NULL);
     return wait_for(&join);
+}
+
+/* CO of processes some of which have parameters: `first` and the others by `next`. */
+static __attribute__((noinline)) int run_joined(struct usp_process *first)
+{
+    int rc = usp_processes_prepare(first);
+    if (rc == 0)
+        return run_light(first);
+    usp_processes_drop(first);
+    return rc;
+}
+
+/* The value at `i` cannot be used; those before it are `first` and the others. */
+static __attribute__((cold, noinline)) int no_value(const uvcsp_process *values, size_t n, size_t i,
+                                                    struct usp_process *first)
+{
+    (void)usp_value_use(values[i]); /* says why */
+    usp_processes_drop(first);
+    while (++i < n)
+        uvcsp_process_free(values[i]);
+    return -EINVAL;
 }
 
 int uvcsp_co(const uvcsp_process *values, size_t n)
 {
     USP_ENTER();
-    struct batch batch;
-    int rc = take_batch(&batch, values, n, "CO");
-    if (rc == 0)
-        rc = prepare_batch(&batch);
+    struct usp_fibre *self = usp_current();
+    if (__builtin_expect(!values || !self->task, 0)) {
+        int rc = check_call(values, n, "CO");
+        if (rc < 0 || n == 0)
+            return rc;
+    }
+    struct usp_join join = {.task = self->task, .left = n + 1};
+    struct usp_process *first = NULL, *last = NULL, **at = &first;
+    bool all_plain = true;
+    for (size_t i = 0; i < n; i++) {
+        struct usp_process *process = values[i].args;
+        if (__builtin_expect(!process || process->serial != values[i].serial || process->started, 0))
+            return no_value(values, n, i, first);
+        process->started = true;
+        if (__builtin_expect(process->kind && usp_process_is_plain(process), 1)) {
+            process->parent = self;
+            process->join = &join;
+            process->handle = NULL;
+            *at = last = process;
+            at = &process->next;
+            continue;
+        }
+        all_plain = false;
+        *at = usp_process_unpack(process);
+        while (*at)
+            at = &(*at)->next;
+    }
+    if (!all_plain || n == 0)
+        return run_joined(first);
+    usp_fibres_conceive(&first->unborn, &last->unborn, n);
+    return wait_for(&join);
+}
+
+/* Each is the first of those that a value stands for. */
+static int prepare_batch(struct batch *batch)
+{
+    int rc = 0;
+    for (size_t i = 0; i < batch->n; i++)
+        batch->all[i] = usp_process_unpack(batch->all[i]);
+    for (size_t i = 0; i < batch->n && rc == 0; i++)
+        rc = usp_processes_prepare(batch->all[i]);
+    for (size_t i = 0; i < batch->n && rc < 0; i++)
+        usp_processes_drop(batch->all[i]);
     if (rc < 0)
-        return rc;
-    rc = run_light(&batch);
-    free_batch(&batch);
+        free_batch(batch);
     return rc;
 }
 
@@ -124,8 +159,7 @@ int uvcsp_seq(const uvcsp_process *values, size_t n)
     int failed = 0;
     bool dead = false;
     for (size_t i = 0; i < n; i++) {
-        struct batch one = {.all = &batch.all[i], .n = 1};
-        int rc_one = run_light(&one);
+        int rc_one = run_light(batch.all[i]);
         dead |= rc_one < 0;
         failed += rc_one < 0 ? 0 : rc_one;
     }

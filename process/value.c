@@ -9,39 +9,36 @@
 
 struct slab {
     struct slab *next;
-    struct usp_process records[PER_SLAB];
+    struct usp_process *records; /* aligned */
 };
 
 static struct slab *slabs;
-static struct usp_process *free_records;
+struct usp_process *usp_free_processes;
 static unsigned long last_serial;
 
-static struct usp_process *take_record(void)
+static __attribute__((noinline)) void add_slab(void)
 {
-    if (!free_records) {
-        struct slab *slab = calloc(1, sizeof *slab);
-        if (!slab)
-            usp_fatal("no memory for a process");
-        slab->next = slabs;
-        slabs = slab;
-        for (size_t i = PER_SLAB; i-- > 0;) {
-            slab->records[i].next = free_records;
-            free_records = &slab->records[i];
-        }
+    struct slab *slab = calloc(1, sizeof *slab + (PER_SLAB + 1) * sizeof *slab->records);
+    if (!slab)
+        usp_fatal("no memory for a process");
+    uintptr_t line = sizeof *slab->records - 1;
+    slab->records = (struct usp_process *)(((uintptr_t)(slab + 1) + line) & ~line);
+    slab->next = slabs;
+    slabs = slab;
+    for (size_t i = PER_SLAB; i-- > 0;) {
+        slab->records[i].next = usp_free_processes;
+        usp_free_processes = &slab->records[i];
     }
-    struct usp_process *process = free_records;
-    free_records = process->next;
-    process->serial = ++last_serial;
-    process->kind = NULL;
-    process->args = NULL;
+}
+
+static inline struct usp_process *take_record(void)
+{
+    if (__builtin_expect(!usp_free_processes, 0))
+        add_slab();
+    struct usp_process *process = usp_free_processes;
+    usp_free_processes = process->next;
     process->next = NULL;
-    process->members = NULL;
-    process->started = false;
-    process->joined = false;
-    process->task = NULL;
-    process->deferred = NULL;
-    process->join = NULL;
-    process->handle = NULL;
+    process->serial = ++last_serial;
     return process;
 }
 
@@ -52,21 +49,30 @@ static int conn_ended(void **place, void *arg)
     return 0;
 }
 
-void usp_process_release(struct usp_process *process)
+void usp_process_release_arguments(struct usp_process *process)
 {
-    while (process->members) {
-        struct usp_process *member = process->members;
-        process->members = member->next;
-        usp_process_release(member);
+    if (!process->kind) {
+        while (process->members) {
+            struct usp_process *member = process->members;
+            process->members = member->next;
+            usp_process_release(member);
+        }
+        return;
     }
-    if (process->joined && process->kind->params[0].kind != UVCSP_PARAM_END)
+    if (process->joined)
         usp_process_each_conn(process, conn_ended, NULL);
     if (process->args != process->room)
         free(process->args);
-    process->args = NULL;
-    process->serial = 0;
-    process->next = free_records;
-    free_records = process;
+}
+
+struct usp_process *usp_process_unpack(struct usp_process *process)
+{
+    if (process->kind)
+        return process;
+    struct usp_process *first = process->members;
+    process->members = NULL;
+    usp_process_release(process);
+    return first;
 }
 
 /* ---- arguments ---- */
@@ -93,7 +99,8 @@ static void copy_arguments(struct usp_process *process, const void *args)
     size_t size = (kind->size + 15) & ~(size_t)15, total = size;
     for (const struct uvcsp_param *p = kind->params; (p = next_array(p)); p++)
         total += array_length(args, p) * sizeof(void *);
-    process->args = total <= sizeof process->room ? (void *)process->room : malloc(total);
+    if (total > sizeof process->room)
+        process->args = malloc(total);
     if (!process->args)
         usp_fatal("no memory for the arguments of process '%s'", kind->name);
     memcpy(process->args, args, kind->size);
@@ -116,7 +123,9 @@ uvcsp_process uvcsp_process_new(const struct uvcsp_kind *kind, const void *args)
     USP_ENTER();
     struct usp_process *process = take_record();
     process->kind = kind;
-    copy_arguments(process, args);
+    process->args = process->room;
+    if (!usp_process_is_plain(process))
+        copy_arguments(process, args);
     return (uvcsp_process){kind, process, process->serial};
 }
 
@@ -125,9 +134,7 @@ uvcsp_process uvcsp_process_new(const struct uvcsp_kind *kind, const void *args)
 static struct usp_process *find(uvcsp_process value)
 {
     struct usp_process *process = value.args;
-    if (!process || process->serial != value.serial || process->started)
-        return NULL;
-    return process;
+    return process && process->serial == value.serial && !process->started ? process : NULL;
 }
 
 struct usp_process *usp_value_use(uvcsp_process value)
@@ -168,6 +175,8 @@ uvcsp_process uvcsp_worker(const uvcsp_process *values, size_t n)
 {
     USP_ENTER();
     struct usp_process *group = take_record();
+    group->kind = NULL;
+    group->members = NULL;
     struct usp_process **at = &group->members;
     for (size_t i = 0; i < n; i++) {
         struct usp_process *member = usp_value_use(values[i]);
@@ -175,7 +184,7 @@ uvcsp_process uvcsp_worker(const uvcsp_process *values, size_t n)
             usp_process_release(group);
             return (uvcsp_process){NULL, NULL, 0}; /* whoever is given it says so */
         }
-        if (member->members || !member->kind) {
+        if (!member->kind) {
             *at = member->members; /* a group in a group: its members */
             member->members = NULL;
             usp_process_release(member);
@@ -188,7 +197,7 @@ uvcsp_process uvcsp_worker(const uvcsp_process *values, size_t n)
     return (uvcsp_process){n > 0 ? values[0].kind : NULL, group, group->serial};
 }
 
-/* An array of few values is kept for the next one who needs one: calloc and free cost more than to start a process. */
+/* An array of few values is kept for the next one who needs one: malloc and free cost more than to start a process. */
 #define FEW 8
 
 struct array {
@@ -199,15 +208,15 @@ static struct array *spare;
 
 uvcsp_process *uvcsp_values_new(size_t n)
 {
-    size_t room = n > FEW ? n : FEW;
-    struct array *array = n <= FEW ? spare : NULL;
-    if (array) {
+    struct array *array = spare;
+    if (n <= FEW && array) {
         spare = NULL;
-        memset(array->values, 0, n * sizeof array->values[0]);
         return array->values;
     }
+    size_t room = n > FEW ? n : FEW;
+    array = NULL;
     if (room <= (SIZE_MAX - sizeof *array) / sizeof array->values[0])
-        array = calloc(1, sizeof *array + room * sizeof array->values[0]);
+        array = malloc(sizeof *array + room * sizeof array->values[0]);
     if (!array)
         usp_fatal("no memory for %zu processes", n);
     array->n = room;
@@ -233,9 +242,10 @@ void usp_values_deinit(void)
         struct slab *slab = slabs;
         slabs = slab->next;
         for (size_t i = 0; i < PER_SLAB; i++)
-            if (slab->records[i].serial && slab->records[i].args != slab->records[i].room)
+            if (slab->records[i].serial && slab->records[i].kind &&
+                slab->records[i].args != slab->records[i].room)
                 free(slab->records[i].args);
         free(slab);
     }
-    free_records = NULL;
+    usp_free_processes = NULL;
 }

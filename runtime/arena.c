@@ -17,6 +17,7 @@
 
 struct usp_arena_range usp_arena_range;
 bool (*usp_lock_stuck)(unsigned holder);
+void (*usp_arena_drains)(void);
 
 /* The cache of this worker: for each class a stack, linked through the blocks. */
 static struct {
@@ -101,7 +102,7 @@ int usp_arena_init(size_t size)
     madvise(base, size, MADV_DONTDUMP);
     usp_classes_init(size);
     usp_spans_init(base, size);
-    usp_arena_range = (struct usp_arena_range){(uintptr_t)base, size, size - 1024};
+    usp_arena_range = (struct usp_arena_range){(uintptr_t)base, size, size - 1024, 0};
     usp_arena_adopt(0);
     return 0;
 }
@@ -117,6 +118,7 @@ void usp_arena_deinit(void)
 {
     if (usp_region.base != NULL)
         munmap(usp_region.base, usp_region.bytes);
+    usp_arena_drains = NULL;
     memset(&usp_region, 0, sizeof usp_region);
     memset(&usp_arena_range, 0, sizeof usp_arena_range);
     memset(cache, 0, sizeof cache);
@@ -128,6 +130,7 @@ void usp_arena_adopt(unsigned owner)
         usp_fatal("arena: no worker can have the number %u", owner);
     memset(cache, 0, sizeof cache);
     usp_region.me = owner;
+    usp_arena_range.me = usp_word(USP_BLOCK_FREE, owner);
 }
 
 /* Allocating. */
@@ -223,6 +226,8 @@ void usp_arena_free(void *block)
 
 void usp_arena_drain(void)
 {
+    if (usp_arena_drains)
+        usp_arena_drains();
     for (unsigned i = 0; i < USP_CACHED_CLASSES; i++)
         if (cache[i].n > 0)
             give(i, cache[i].n);
@@ -236,6 +241,12 @@ static _Atomic uint32_t *live_word(const void *block, const struct usp_class **c
     if (word == NULL || usp_word_kind(usp_word_load(word)) <= USP_BLOCK_CACHED)
         usp_fatal("arena: %p is no live block", block);
     return word;
+}
+
+_Atomic uint32_t *usp_arena_word(const void *block)
+{
+    const struct usp_class *class;
+    return live_word(block, &class);
 }
 
 enum usp_block_kind usp_arena_kind(const void *block)

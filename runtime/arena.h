@@ -21,6 +21,7 @@
 #ifndef USP_RUNTIME_ARENA_H
 #define USP_RUNTIME_ARENA_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -84,6 +85,7 @@ struct usp_arena_range {
     uintptr_t base;
     size_t bytes;
     size_t most; /* bytes but for the last few */
+    uint32_t me; /* the owner that this worker is, where it stands in a block's header */
 };
 extern struct usp_arena_range usp_arena_range;
 
@@ -105,8 +107,22 @@ static inline bool usp_arena_holds(const void *p, size_t size)
 void usp_arena_each(enum usp_block_kind kind, void (*fn)(void *block, unsigned owner, void *arg),
                     void *arg);
 
-/* A clean end of the calling worker: its cache goes back to the shared lists. */
+/* A clean end of the calling worker: its cache goes back to the shared lists. Before that `usp_arena_drains` is
+   called, by which a floor gives back what it has shelved; NULL: nothing. */
 void usp_arena_drain(void);
+extern void (*usp_arena_drains)(void);
+
+/* A block that a floor keeps for when it next needs one of that size lies on its shelf: to everybody else it is in the
+   cache of its owner, who is the caller. `word` is the block's, by usp_arena_word(). */
+_Atomic uint32_t *usp_arena_word(const void *block);
+static inline void usp_arena_shelve(_Atomic uint32_t *word)
+{
+    atomic_store_explicit(word, USP_BLOCK_CACHED | usp_arena_range.me, memory_order_release);
+}
+static inline void usp_arena_unshelve(_Atomic uint32_t *word, enum usp_block_kind kind)
+{
+    atomic_store_explicit(word, (uint32_t)kind | usp_arena_range.me, memory_order_release);
+}
 
 /* `owner` has died: takes over the arena's lock if it holds it (rebuilding the lists), and frees every
    block of its cache. Its live blocks stay: the floors above give them back, kind by kind. If the caller

@@ -2,8 +2,11 @@
 
    A fibre's record lies at the top of its own stack, so a parked fibre costs the one page that it
    has touched anyway. It gets the stack when it first runs: those that were started and have not run cost their
-   names, and those that run one after the other run on one stack, which the cache has. The scheduler owns all of them; a fibre is in exactly one place: running, in the run queue, or
-   parked, and then something that will make it ready knows it (a channel, a source, a mailbox). */
+   names, and those that run one after the other run on one stack, which the cache has. A fibre whose process returns
+   takes the next of those itself, without a switch, or waits for one.
+
+   The scheduler owns all of them; a fibre is in exactly one place: running, in the run queue, or parked, and then
+   something that will make it ready knows it (a channel, a source, a mailbox). */
 #ifndef USP_RUNTIME_FIBRE_H
 #define USP_RUNTIME_FIBRE_H
 
@@ -14,18 +17,16 @@
 struct usp_task;
 struct usp_source;
 
-/* What a fibre is from when it is made. One that has not run yet is this and no more: it gets its stack, and moves to
-   the top of it, when its turn comes. */
+/* What a fibre is from when it is made. One that has not run yet is this and no more, at the head of a record of the
+   process floor; it is in the run queue, and gets a stack when its turn comes. */
 struct usp_unborn {
     void *sp;                    /* saved stack pointer while it does not run; NULL: it is not born yet */
     struct usp_fibre *next;      /* in the run queue or in the free list */
-    struct usp_task *task;       /* NULL for the loop's fibre */
-    struct usp_fibre *all_next, *all_prev; /* every live fibre of the worker */
+    struct usp_task *task;       /* NULL for the loop's fibre, and for one that gets it when it is born */
     struct usp_fibre *parent;    /* who waits for it in CO or SEQ, or started it */
-    void (*entry)(void *);
-    void *process;               /* of the process floor, and what `entry` is called with */
     int kill;                    /* signal by which it is to end when it next waits, 0 for none */
     bool started_others;         /* some fibre has it as its parent and may outlive it */
+    bool above[3];               /* of the process floor */
 } __attribute__((may_alias));
 
 /* Unborn ones are handled as if they were this, too. */
@@ -36,19 +37,20 @@ struct __attribute__((may_alias)) usp_fibre {
             void *sp;
             struct usp_fibre *next;
             struct usp_task *task;
-            struct usp_fibre *all_next, *all_prev;
             struct usp_fibre *parent;
-            void (*entry)(void *);
-            void *process;
             int kill;
             bool started_others;
         };
     };
-    uint8_t hasty;               /* so many choices that have to wait do so at once ... */
-    uint8_t hasty_after;         /* ... the last time that they were to */
-    int failed;                  /* index for uvcsp_alt_failed() */
+    void *process;               /* of the process floor: what it was before it was born */
     void (*unwind)(void *process, int how, const char *cause); /* ends the process that runs here; does not return */
     struct usp_source *sources;  /* armed by usp_sources.h */
+    struct usp_fibre *all_next, *all_prev; /* every fibre of the worker that is born */
+    int failed;                  /* index for uvcsp_alt_failed() */
+    uint8_t hasty;               /* so many choices that have to wait do so at once ... */
+    uint8_t hasty_after;         /* ... the last time that they were to */
+    bool warm;                   /* its last process has returned: it waits where it runs the next one */
+    void (*entry)(void *);       /* NULL: it runs processes */
     char *stack;                 /* lowest address, the guard included; NULL for main */
     size_t stack_size;
     size_t guard_size;

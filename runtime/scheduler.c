@@ -106,82 +106,137 @@ __attribute__((noinline)) void usp_switch_to(struct usp_fibre *to)
 }
 #endif
 
+void (*usp_born)(struct usp_unborn *process), (*usp_stillborn)(struct usp_unborn *process);
+static struct usp_fibre *stillborn; /* linked by `next` */
+
+/* A fibre is from here on the one that `unborn` was to be. */
+static inline void become(struct usp_fibre *fibre, struct usp_unborn *unborn)
+{
+    fibre->task = unborn->task;
+    fibre->parent = unborn->parent;
+    fibre->kill = unborn->kill;
+    fibre->started_others = false;
+    fibre->process = unborn;
+    fibre->sources = NULL;
+    fibre->failed = -1;
+    fibre->hasty = fibre->hasty_after = 0;
+    if (fibre->task)
+        fibre->task->fibre = fibre;
+}
+
+/* The process of this fibre has returned. Who comes next and is not born yet is so here. Large stacks are for those who
+   come first, so a fibre on a small one leaves that to others. */
+static bool take_next(struct usp_fibre *self)
+{
+    struct usp_fibre *next = usp_sched.head;
+    if (!next || next->sp || self->stack_class != USP_BIG_STACK || --usp_sched.turns <= 0)
+        return false;
+    usp_sched.head = next->next;
+    become(self, &next->before);
+    return true;
+}
+
+/* The fibre has nothing to run: who runs instead, which may be itself as somebody else. */
+static inline struct usp_fibre *rest(struct usp_fibre *self)
+{
+    self->warm = true;
+    self->process = NULL;
+    if (__builtin_expect(!usp_sched.idle && self->stack_class == USP_BIG_STACK, 1)) {
+        usp_sched.idle = self; /* in the list of all it stays */
+    } else {
+        unlink_fibre(self);
+        usp_stack_give(self);
+    }
+    return usp_pick();
+}
+
+/* One process after the other. The switch is here, and not in a function of its own: then calls and returns come in pairs,
+   as the processor expects them. */
 static void fibre_start(void)
 {
 #ifdef USP_ASAN
     switched(NULL);
 #endif
     struct usp_fibre *fibre = usp_sched.current;
-    fibre->entry(fibre->process);
-    usp_fatal("the entry of a fibre has returned");
+    if (fibre->entry) {
+        fibre->entry(fibre->process);
+        usp_fatal("the entry of a fibre has returned");
+    }
+    for (;;) {
+        usp_born(fibre->process);
+        usp_sched.n_live--;
+        if (take_next(fibre))
+            continue;
+        struct usp_fibre *to = rest(fibre);
+        if (to != fibre)
+            usp_switch_to(to);
+    }
 }
 
-static struct usp_fibre *give_stack(const struct usp_unborn *unborn)
+/* A fibre that will begin anew when it is switched to. NULL: no memory. */
+static struct usp_fibre *give_stack(void)
 {
     struct usp_fibre *fibre = usp_stack_take();
-    if (!fibre)
-        return NULL;
+    if (!fibre || fibre->warm)
+        return fibre;
     char *bottom = fibre->stack + fibre->guard_size;
 #ifdef USP_ASAN
     __asan_unpoison_memory_region(bottom, (size_t)((char *)fibre - bottom));
 #endif
     usp_switch_release(fibre->sp); /* of the fibre that had this stack before, or NULL */
     fibre->sp = NULL;
-    void *sp = usp_switch_prepare(fibre, bottom, fibre_start);
-    if (!sp) {
+    fibre->sp = usp_switch_prepare(fibre, bottom, fibre_start);
+    if (!fibre->sp) {
         usp_stack_give(fibre);
         return NULL;
     }
-    fibre->before = *unborn;
-    fibre->sp = sp;
-    fibre->hasty = fibre->hasty_after = 0;
-    fibre->failed = -1;
+    fibre->entry = NULL;
     fibre->unwind = NULL;
-    fibre->sources = NULL;
     fibre->fake_stack = NULL;
     return fibre;
 }
 
 struct usp_fibre *usp_fibre_new(void (*entry)(void *), void *arg)
 {
-    struct usp_unborn unborn = {.entry = entry, .process = arg};
-    struct usp_fibre *fibre = give_stack(&unborn);
+    struct usp_fibre *fibre = give_stack();
+    while (fibre && fibre->warm) {
+        fibre->warm = false; /* where it waits is forgotten */
+        usp_stack_give(fibre);
+        fibre = give_stack();
+    }
     if (!fibre)
         return NULL;
+    struct usp_unborn nobody = {0};
+    become(fibre, &nobody);
+    fibre->entry = entry;
+    fibre->process = arg;
     link_fibre(fibre);
     usp_sched.n_live++;
     return fibre;
 }
 
-struct usp_fibre *usp_fibre_conceive(struct usp_unborn *unborn)
+static __attribute__((noinline)) struct usp_fibre *bear_elsewhere(struct usp_fibre *unborn)
 {
-    struct usp_fibre *fibre = (struct usp_fibre *)unborn;
-    fibre->sp = NULL;
-    fibre->kill = 0;
-    fibre->started_others = false;
-    link_fibre(fibre);
-    usp_sched.n_live++;
-    return fibre;
-}
-
-void (*usp_stillborn)(void *process);
-static struct usp_fibre *stillborn; /* linked by `next` */
-
-struct usp_fibre *usp_fibre_bear(struct usp_fibre *unborn)
-{
-    struct usp_fibre *fibre = give_stack((struct usp_unborn *)unborn);
+    struct usp_fibre *fibre = give_stack();
     if (!fibre) {
         unborn->next = stillborn;
         stillborn = unborn;
         return usp_sched.loop_fibre;
     }
-    if (fibre->all_prev)
-        fibre->all_prev->all_next = fibre;
-    else
-        usp_sched.all = fibre;
-    if (fibre->all_next)
-        fibre->all_next->all_prev = fibre;
-    fibre->task->fibre = fibre;
+    fibre->warm = false;
+    become(fibre, &unborn->before);
+    link_fibre(fibre);
+    return fibre;
+}
+
+struct usp_fibre *usp_fibre_bear(struct usp_fibre *unborn)
+{
+    struct usp_fibre *fibre = usp_sched.idle;
+    if (__builtin_expect(!fibre, 0))
+        return bear_elsewhere(unborn);
+    usp_sched.idle = NULL;
+    fibre->warm = false;
+    become(fibre, &unborn->before);
     return fibre;
 }
 
@@ -191,9 +246,8 @@ static void bury_stillborn(void)
     while (stillborn) {
         struct usp_fibre *fibre = stillborn;
         stillborn = fibre->next;
-        unlink_fibre(fibre);
         usp_sched.n_live--;
-        usp_stillborn(fibre->process);
+        usp_stillborn((struct usp_unborn *)fibre);
     }
 }
 

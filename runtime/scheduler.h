@@ -31,7 +31,8 @@ struct usp_sched {
     uint32_t holder;               /* what stands in a lock that it holds: `worker` + 1 */
     uint64_t claim;                /* what stands in a commit word whose offer 0 it has claimed */
     uint64_t n_live;               /* fibres with an entry, main not counted */
-    struct usp_fibre *all;         /* of them, and main */
+    struct usp_fibre *all;         /* of those that are born, and main: usp_next_fibre() */
+    struct usp_fibre *idle;        /* one of them that is warm, on a large stack; or NULL */
     uint64_t seed;                 /* state of the generator; 0: FIFO */
     uint64_t polled;               /* ticks when libuv last had a turn */
     uv_loop_t *loop;               /* NULL in a new worker that has not needed one yet */
@@ -104,7 +105,26 @@ void usp_grant_turns(void);
 void usp_seed_from_environment(void);
 void usp_seed(void);
 
-/* A fibre that was made by usp_fibre_conceive() gets its stack. Where there is no memory for one, the fibre of
+/* Every live fibre of the worker, those included that are not born yet: the one after `fibre`, or the first. */
+static inline struct usp_fibre *usp_next_fibre(const struct usp_fibre *fibre)
+{
+    struct usp_fibre *next;
+    if (!fibre || fibre->sp) {
+        next = fibre ? fibre->all_next : usp_sched.all;
+        if (next)
+            return next;
+        next = usp_sched.head; /* those who are not born yet are there */
+    } else {
+        next = fibre->next;
+    }
+    while (next && next->sp)
+        next = next->next;
+    return next;
+}
+#define USP_EACH_FIBRE(fibre)                                                                      \
+    for (struct usp_fibre *fibre = usp_next_fibre(NULL); fibre; fibre = usp_next_fibre(fibre))
+
+/* A fibre that was made by usp_fibres_conceive() gets its stack. Where there is no memory for one, the fibre of
    the loop, which will see to it that the process ends. */
 struct usp_fibre *usp_fibre_bear(struct usp_fibre *unborn);
 
@@ -152,9 +172,19 @@ static inline void usp_sched_count_run(void)
 /* Makes a fibre that will call entry(arg), which must end by usp_fibre_exit(). It is not ready yet. NULL:
    no memory. */
 struct usp_fibre *usp_fibre_new(void (*entry)(void *), void *arg);
-/* Makes one that gets its stack when it first runs; `entry`, `process`, `task` and `parent` are set. Until then it
-   is where it was made, and the caller keeps that alive. It is not ready yet. */
-struct usp_fibre *usp_fibre_conceive(struct usp_unborn *unborn);
+/* Makes `n` that get their stacks when they first run, and puts them on the run queue: linked by `next` from `first` to
+   `last`, `sp` NULL, `task` and `parent` set. Until then they are where they were made, and the caller keeps that
+   alive. */
+static inline void usp_fibres_conceive(struct usp_unborn *first, struct usp_unborn *last, size_t n)
+{
+    usp_sched.n_live += n;
+    last->next = NULL;
+    if (usp_sched.head)
+        usp_sched.tail->next = (struct usp_fibre *)first;
+    else
+        usp_sched.head = (struct usp_fibre *)first;
+    usp_sched.tail = (struct usp_fibre *)last;
+}
 /* Ends the calling fibre; its stack goes back. The task is the caller's to free before. */
 __attribute__((noreturn)) void usp_fibre_exit(void);
 
@@ -207,7 +237,8 @@ struct usp_sched_hooks {
 };
 extern struct usp_sched_hooks usp_sched_hooks;
 
-/* Of the floor of processes: there is no memory for the stack of one. On the loop's fibre. */
-extern void (*usp_stillborn)(void *process);
+/* Of the floor of processes: runs the one that was conceived as `process`, on its fibre; it has ended when this
+   returns. And: there is no memory for the stack of one; on the loop's fibre. */
+extern void (*usp_born)(struct usp_unborn *process), (*usp_stillborn)(struct usp_unborn *process);
 
 #endif

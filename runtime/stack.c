@@ -21,7 +21,7 @@
 #define MADV_GUARD_INSTALL 102
 #endif
 
-enum { BIG, SMALL, CLASSES };
+enum { BIG = USP_BIG_STACK, SMALL, CLASSES };
 
 #define SMALL_SIZE ((size_t)64 << 10)
 #define MIN_SIZE ((size_t)32 << 10)
@@ -122,6 +122,8 @@ static struct usp_fibre *make(int class)
     size_t step = (classes[class].n_made++ % 16) * 64;
     uintptr_t top = (uintptr_t)stack + classes[class].size - step;
     struct usp_fibre *fibre = (void *)((top - sizeof *fibre) & ~(uintptr_t)63);
+    fibre->sp = NULL;
+    fibre->warm = false;
     fibre->stack = stack;
     fibre->stack_size = classes[class].size;
     fibre->guard_size = classes[class].guard;

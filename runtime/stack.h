@@ -19,10 +19,12 @@
 struct usp_fibre;
 
 #define USP_BIG_STACKS 256
+#define USP_BIG_STACK 0 /* `stack_class` of those */
 #define USP_BIG_SIZE ((size_t)8 << 20)
 
-/* A fibre's record at the top of a stack, with `stack`, `stack_size`, `guard_size` and `stack_class` set
-   and everything else undefined. NULL: no memory. */
+/* A fibre's record at the top of a stack, with `stack`, `stack_size`, `guard_size` and `stack_class` set, `sp` and `warm`
+   as they were when it was given back (NULL and false if it never was), and everything else undefined. NULL: no
+   memory. */
 struct usp_fibre *usp_stack_take(void);
 /* Back to the free list; its memory stays readable until the next usp_stack_take(). */
 void usp_stack_give(struct usp_fibre *fibre);

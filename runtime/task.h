@@ -68,6 +68,7 @@ struct usp_task {
     struct usp_task *mail_next;  /* in its worker's mailbox */
     const char *name;            /* of the process; a string constant */
     struct usp_hope hope;
+    _Atomic uint32_t *word;      /* usp_arena_word() of its block */
 };
 
 enum {

@@ -165,6 +165,12 @@ static int one_that_makes_and_frees_channels(enum uvcsp_carrier carrier)
     return PAR(lives_its_life(c, d, 0), writer(c, 4, 1, SURVIVES), reader(d, 1, SURVIVES));
 }
 
+static int one_that_starts_light_processes(enum uvcsp_carrier carrier)
+{
+    CHAN(int) c = INTS();
+    return PAR(starter(c, 0), reader(c, 99, SURVIVES));
+}
+
 static int one_with_neighbours(enum uvcsp_carrier carrier)
 {
     CHAN(int) c = INTS();
@@ -225,10 +231,6 @@ static bool run_and_die(int (*network)(enum uvcsp_carrier), enum uvcsp_carrier c
     return died_at != NULL;
 }
 
-PROCESS(says_nothing)
-{
-}
-
 /* A link is closed when its end of file is read, which may be a turn of the loop later. */
 static bool closes_all_but(int descriptors)
 {
@@ -243,7 +245,7 @@ static void walk(int (*network)(enum uvcsp_carrier), int i)
     if (house_light())
         return;
     house_capture(2);
-    ck_assert_int_eq(PAR(says_nothing()), 0); /* opens what stays open */
+    ck_assert_int_eq(PAR(does_nothing()), 0); /* opens what stays open */
     int descriptors = house_count_descriptors();
     for (nth = 1; run_and_die(network, i ? UVCSP_SHARED : UVCSP_PIPE); nth++)
         if (!closes_all_but(descriptors))
@@ -280,6 +282,7 @@ WALK(a_parent_with_a_channel)
 WALK(a_reader_of_a_lenient_buffer)
 WALK(a_supervisor)
 WALK(one_that_makes_and_frees_channels)
+WALK(one_that_starts_light_processes)
 WALK(one_with_neighbours)
 WALK(a_child_at_its_birth)
 
@@ -304,7 +307,7 @@ TEST(no_marked_step_is_left_out, .seconds = 60)
         a_writer_of_bytes, a_writer_of_large_messages, a_reader_of_large_messages, a_sender_of_ends,
         a_receiver_of_ends, a_sender_of_buffered_ends, a_receiver_of_buffered_ends,
         a_choice_that_offers_an_end, a_parent, a_parent_with_a_channel, a_reader_of_a_lenient_buffer,
-        a_supervisor, one_that_makes_and_frees_channels,
+        a_supervisor, one_that_makes_and_frees_channels, one_that_starts_light_processes,
         one_with_neighbours,
     };
     /* clang-format on */

@@ -245,6 +245,19 @@ PROCESS(lives_its_life, IN(int, in), OUT(int, out), VAL(int, who))
     (void)uvcsp_alt((uvcsp_guard[]){ON_READ(in, &x), ON_TIMEOUT(0)}, 2, UVCSP_FAIR);
 }
 
+PROCESS(does_nothing)
+{
+}
+
+/* One light process after the other, with ends and without. */
+PROCESS(starter, OUT(int, out), VAL(int, who))
+{
+    become_the_victim();
+    CO(child(out, who * EACH), does_nothing());
+    CO(does_nothing(), child(out, who * EACH + 1));
+    CO(child(out, who * EACH + 2));
+}
+
 /* Its children have a channel of its own between them, which is theirs before they are born. */
 PROCESS(head_of_a_family, OUT(int, out), VAL(int, who))
 {
