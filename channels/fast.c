@@ -268,6 +268,8 @@ static inline __attribute__((always_inline)) void fast(void *x, enum usp_side si
         usp_unlink_head(queue, offer);
         if (!usp_claim_near(offer))
             continue;
+        /* The frame of the partner lies below the variable that it reads to or writes from, as a rule. */
+        __builtin_prefetch((const char *)offer->data - 64);
         usp_unlock_biased(channel);
         void *to = side == USP_READER ? value : offer->data;
         const void *from = side == USP_READER ? offer->data : value;
