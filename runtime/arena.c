@@ -111,7 +111,7 @@ void usp_arena_view(void *base, size_t size)
 {
     usp_classes_init(size);
     (void)usp_spans_view(base, size);
-    usp_arena_range = (struct usp_arena_range){(uintptr_t)base, size, size - 1024};
+    usp_arena_range = (struct usp_arena_range){(uintptr_t)base, size, size - 1024, 0};
 }
 
 void usp_arena_deinit(void)
