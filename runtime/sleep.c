@@ -83,11 +83,13 @@ static bool may_sleep_on_its_word(const struct usp_worker *self)
            (!usp_sched.loop || !usp_sched_has_foreign());
 }
 
-/* What has been written to a link is read; then nothing is left there. */
+/* What has been written to a link is read; then nothing is left there. Whoever still sees this worker in its loop, and
+   so does not knock, has written before: hence the fence (tests/model/weak.pml). */
 static void look_at_links(struct usp_worker *self)
 {
     was_in_loop = false;
     atomic_exchange_explicit(&self->knocked, 0, memory_order_seq_cst);
+    atomic_thread_fence(memory_order_seq_cst);
     usp_poll();
     looked = usp_sched.polled;
 }

@@ -16,6 +16,7 @@
    @ small fails:in_section the_owner_looks_once -DSCENE_TWO -DMUTATION_OWNER_LOOKS_ONCE
    @ small fails:in_section the_revoker_does_not_wait -DSCENE_TWO -DMUTATION_NO_WAIT
    @ small fails:in_section unbias_leaves_first -DSCENE_TWO -DMUTATION_UNBIAS_LEAVES_FIRST
+   @ small holds the_owner_leaves_twice -DSCENE_TWO -DTWICE
    @ small holds the_owner_dies -DSCENE_THREE -DVICTIM=0
    @ small holds a_revoker_dies -DSCENE_THREE -DVICTIM=1
    @ small fails:invalidendstate nobody_seizes -DSCENE_THREE -DVICTIM=0 -DMUTATION_NO_SEIZE
@@ -26,6 +27,7 @@
    @ small fails:invalidendstate the_bias_moves_while_its_old_owner_is_inside -DSCENE_BIRTH -DVICTIM=0 -DMUTATION_MOVE_INSIDE
    @ large holds two_revokers_twice -DSCENE_TWO -DNW=3 -DROUNDS=2 mem=12000
    @ large holds the_owner_dies_of_two_rounds -DSCENE_THREE -DVICTIM=0 -DROUNDS=2 mem=12000
+   @ large holds the_owner_leaves_twice_and_dies -DSCENE_THREE -DVICTIM=0 -DTWICE mem=8000
    @ large holds two_deaths -DSCENE_THREE -DVICTIM=0 -DVICTIM2=1 mem=12000
  */
 #ifdef SCENE_THREE
@@ -173,7 +175,14 @@ inline unlock()
     leave();
     if
     :: LOAD(LOCK) == me + 1 -> store(LOCK, 0)
-    :: else -> store(INSIDE, 0)
+    :: else ->
+        store(INSIDE, 0);
+#ifdef TWICE /* near.c: a channel that stands among the guards twice */
+        if
+        :: me == 0 -> store(INSIDE, 0)
+        :: else
+        fi
+#endif
     fi
 }
 
