@@ -88,8 +88,11 @@ TEST(the_loop_has_turns_while_it_waits)
     ck_assert_int_eq(uv_timer_init(usp_loop(), &timer), 0);
     ck_assert_int_eq(uv_timer_start(&timer, fired, 0, 0), 0);
     have_a_partner();
-    skipped();
-    ck_assert(seen);
+    int tries = 0;
+    while (!seen) { /* a worker that loses its processor in the first round has no second one */
+        skipped();
+        ck_assert_int_lt(++tries, 100);
+    }
     uv_close((uv_handle_t *)&timer, NULL);
     usp_poll();
 }
