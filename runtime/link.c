@@ -266,7 +266,7 @@ static int queue_rest(struct link *link, struct request *request, const struct u
     request->stream = copy ? NULL : stream;
     uv_buf_t buffers[2] = {
         {.base = request->copy, .len = header + (copy ? rest : 0)},
-        {.base = (char *)(uintptr_t)payload + skip, .len = rest},
+        {.base = copy ? NULL : (char *)(uintptr_t)payload + skip, .len = rest},
     };
     int rc = uv_write(&request->write, (uv_stream_t *)&link->pipe, buffers, copy ? 1 : 2, on_written);
     if (rc < 0)
