@@ -99,6 +99,7 @@ struct usp_channel {
     uint16_t home;               /* the worker whose ends it has, while not far; whom it is, or was, biased to */
     uint32_t ticket;
     uint32_t plain_size;         /* `size`, where fast.c needs it */
+    uint16_t waits_last;         /* the worker of the last offer, for a guess */
     struct usp_queue waiting[2];
     uint32_t magic;
     uint32_t capacity;
@@ -330,6 +331,11 @@ static inline struct usp_offer *usp_take(struct usp_channel *channel, enum usp_s
 {
     struct usp_offer *offer;
     while ((offer = channel->waiting[side].head)) {
+        if (channel->far) { /* all that will be written to, at once */
+            __builtin_prefetch(offer, 1);
+            __builtin_prefetch((char *)offer + 64, 1);
+            __builtin_prefetch(usp_worker_of(channel->waits_last), 1);
+        }
         usp_unlink_head(&channel->waiting[side], offer);
         if (usp_claim(offer))
             return offer;

@@ -172,7 +172,7 @@ static int wait_for_partner(struct usp_end *end, void *value, const struct usp_b
     offer->index = INDEX_CHANNEL;
     offer->side = end->side;
     offer->filled = 0;
-    offer->single = 0;
+    offer->single = seconds < 0;
     offer->looks = end->looks;
     if (end->side == USP_WRITER) {
         offer->length = bytes->length;
@@ -182,6 +182,7 @@ static int wait_for_partner(struct usp_end *end, void *value, const struct usp_b
     usp_task_arming(self);
     usp_task_open(self);
     usp_enqueue(offer, (enum usp_side)offer->side);
+    channel->waits_last = self->worker;
     usp_unlock(channel);
 
     int armed = seconds >= 0 ? usp_timer_arm(self, INDEX_TIMER, seconds) : 0;

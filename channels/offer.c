@@ -121,8 +121,10 @@ static long offer_all(struct usp_choice *choice, struct usp_task *self, struct u
     usp_task_arming(self);
     usp_task_open(self);
     USP_FAILPOINT("choice-open");
-    for (k = 0; k < choice->n_offers; k++)
+    for (k = 0; k < choice->n_offers; k++) {
+        offers[k].channel->waits_last = self->worker;
         usp_enqueue(&offers[k], (enum usp_side)offers[k].side);
+    }
     return (long)choice->n;
 }
 

@@ -9,7 +9,9 @@
 
    While it waits the worker gives up its processor in each round. If the partner has to run on the same
    one, the first round lets it, and the two change over without a system call that would wake anybody;
-   if something else has to, the time that is gone when it comes back says that waiting did not pay.
+   if something else has to, the time that is gone when it comes back says that waiting did not pay. To tell
+   the one from the other, each worker adds up for each processor how long it has used it when it gives it up: the
+   time that others of the program have used is not lost.
 
    UVCSP_SPIN=0 in the environment: never. */
 #include <sched.h>
@@ -32,7 +34,27 @@ static struct {
     bool yield_first;     /* what came last had come while the processor was given up */
     unsigned skip;        /* so many times more it sleeps at once */
     unsigned penalty;     /* what `skip` will be */
+    unsigned processor;
+    uint64_t since;       /* it has had its processor */
+    uint64_t theirs;      /* ticks of this try in which other workers had it */
 } linger;
+
+static _Atomic uint64_t *used(void)
+{
+    return &usp_shared->used[linger.processor % USP_PROCESSORS].ticks;
+}
+
+void usp_processor_leave(void)
+{
+    linger.processor = (unsigned)sched_getcpu();
+    uint64_t before = atomic_load_explicit(used(), memory_order_relaxed);
+    atomic_store_explicit(used(), before + usp_ticks() - linger.since, memory_order_relaxed);
+}
+
+void usp_processor_back(void)
+{
+    linger.since = usp_ticks();
+}
 
 void usp_linger_reset(void)
 {
@@ -47,6 +69,7 @@ void usp_linger_forget(void)
     linger.yield_first = false;
     linger.skip = FIRST_SKIPPED;
     linger.penalty = 0;
+    usp_processor_back();
 }
 
 static bool mail(void)
@@ -62,9 +85,16 @@ static bool mail(void)
     return false;
 }
 
-static bool others(void)
+/* `usedp`: has another worker had the processor? */
+static bool others(bool *usedp)
 {
+    usp_processor_leave();
+    uint64_t before = atomic_load_explicit(used(), memory_order_relaxed);
     sched_yield();
+    uint64_t theirs = atomic_load_explicit(used(), memory_order_relaxed) - before;
+    usp_processor_back();
+    *usedp = theirs > 0;
+    linger.theirs += theirs;
     if (!atomic_load_explicit(&usp_worker_of(usp_worker_index())->mailbox, memory_order_relaxed))
         usp_sleep_look(); /* a frame on a link */
     usp_sched_hooks.drain();
@@ -74,20 +104,23 @@ static bool others(void)
 static bool wait_awake(uint64_t start)
 {
     bool yields = linger.yield_first;
+    linger.theirs = 0;
     do {
-        if (yields ? others() : mail()) {
+        bool again = false;
+        if (yields ? others(&again) : mail()) {
             linger.yield_first = yields;
             return true;
         }
-        yields = !yields;
+        yields = !yields || again;
     } while (usp_ticks() - start < PATIENCE);
     return false;
 }
 
 static void judge(bool found, uint64_t taken)
 {
-    if (found && taken < SOON) {
+    if (taken < SOON) {
         linger.penalty -= (linger.penalty + 7) / 8;
+        linger.skip = !found; /* who has the processor computes for longer */
         return;
     }
     uint64_t penalty = found && taken < PATIENCE ? linger.penalty + 1
@@ -104,8 +137,13 @@ bool usp_linger(void)
         linger.skip--;
         return false;
     }
+    if (!linger.yield_first && mail()) { /* at once; to ask for the time takes some */
+        judge(true, 0);
+        return true;
+    }
     uint64_t start = usp_ticks();
     bool found = wait_awake(start);
-    judge(found, usp_ticks() - start);
+    uint64_t taken = usp_ticks() - start;
+    judge(found, taken > linger.theirs ? taken - linger.theirs : 0);
     return true; /* found or not: the loop has had turns, and may have seen the end of a child */
 }

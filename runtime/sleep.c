@@ -148,10 +148,12 @@ void usp_worker_sleep(void)
         return look_at_links(self);
     uv_loop_t *loop = on_word ? NULL : usp_loop(); /* before it says that it sleeps: from then on it can be rung */
     if (fall_asleep(self, on_word ? USP_ON_ITS_WORD : USP_IN_THE_LOOP)) {
+        usp_processor_leave();
         if (on_word)
             woken = sleep_on_word(self);
         else
             usp_sleep_in_loop(loop);
+        usp_processor_back();
     }
     was_in_loop = !on_word;
     atomic_store_explicit(&self->sleeping, 0, memory_order_relaxed);

@@ -18,6 +18,14 @@ static pid_t home; /* the process that initialised, or was forked by, the librar
 
 /* ---- mailboxes ---- */
 
+/* The first that is pushed on an empty one says so in its address, and neither side has to touch `mail_next`. */
+#define IS_LAST 1u
+
+static inline struct usp_task *last(struct usp_task *task)
+{
+    return (struct usp_task *)((uintptr_t)task | IS_LAST);
+}
+
 /* Treiber's stack ("Systems programming: coping with parallelism", 1986); it is only ever emptied
    whole, so there is no ABA. The push and the look at `sleeping` are ordered against their mirror
    image in fall_asleep() (sleep.c). */
@@ -25,14 +33,20 @@ void usp_wake_far(struct usp_task *task)
 {
     unsigned index = task->worker;
     struct usp_worker *worker = usp_worker_of(index);
-    struct usp_task *head = atomic_load_explicit(&worker->mailbox, memory_order_relaxed);
-    do
+    struct usp_task *head = NULL;
+    while (!atomic_compare_exchange_weak_explicit(&worker->mailbox, &head, head ? task : last(task),
+                                                  memory_order_seq_cst, memory_order_relaxed))
         task->mail_next = head;
-    while (!atomic_compare_exchange_weak_explicit(&worker->mailbox, &head, task,
-                                                  memory_order_seq_cst, memory_order_relaxed));
     USP_FAILPOINT("mail-left");
     if (atomic_load_explicit(&worker->sleeping, memory_order_seq_cst))
         usp_worker_rouse(index);
+}
+
+static inline void wake_from_mail(struct usp_task *task)
+{
+    __builtin_prefetch(task, 1);
+    __builtin_prefetch((char *)task + 64, 1);
+    usp_wake(task);
 }
 
 static void empty_mailbox(struct usp_worker *self)
@@ -40,16 +54,20 @@ static void empty_mailbox(struct usp_worker *self)
     if (!atomic_load_explicit(&self->mailbox, memory_order_relaxed))
         return;
     struct usp_task *task = atomic_exchange_explicit(&self->mailbox, NULL, memory_order_acquire);
+    if ((uintptr_t)task & IS_LAST)
+        return wake_from_mail((struct usp_task *)((uintptr_t)task & ~(uintptr_t)IS_LAST));
     struct usp_task *oldest = NULL;
     while (task) {
-        struct usp_task *next = task->mail_next;
+        bool is_last = (uintptr_t)task & IS_LAST;
+        task = (struct usp_task *)((uintptr_t)task & ~(uintptr_t)IS_LAST);
+        struct usp_task *next = is_last ? NULL : task->mail_next;
         task->mail_next = oldest;
         oldest = task;
         task = next;
     }
     while (oldest) {
         struct usp_task *next = oldest->mail_next;
-        usp_wake(oldest);
+        wake_from_mail(oldest);
         oldest = next;
     }
 }

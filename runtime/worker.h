@@ -88,6 +88,8 @@ struct usp_worker {
 #define USP_SHARED_TAG                                                                             \
     (0x75766373700000ull ^ (uint64_t)sizeof(struct usp_shared) << 20 ^ sizeof(struct usp_task))
 
+#define USP_PROCESSORS 64 /* places for them: by number, modulo this */
+
 struct usp_shared {
     uint64_t tag;                /* USP_SHARED_TAG */
     _Atomic uint32_t deaths;
@@ -101,6 +103,9 @@ struct usp_shared {
     _Atomic uint64_t watch_cost; /* and how long it took */
     _Atomic uint64_t watch_state; /* what it found to be so: a sum over all workers */
     pid_t root;
+    struct {
+        _Alignas(64) _Atomic uint64_t ticks;
+    } used[USP_PROCESSORS];      /* by workers, as far as they have left it since; for a guess (linger.c) */
     struct usp_worker workers[USP_MAX_WORKERS];
 };
 extern struct usp_shared *usp_shared;
@@ -189,6 +194,9 @@ extern struct usp_worker_hooks usp_worker_hooks;
 /* Waits awake, for a moment and only if that has paid lately. False: it did not try. Else all that is looked
    at before a worker sleeps has to be looked at anew. */
 bool usp_linger(void);
+/* This worker is about to give up its processor, and has it back. */
+void usp_processor_leave(void);
+void usp_processor_back(void);
 /* In a worker that begins. */
 void usp_linger_reset(void);
 /* The same, in a new worker: what the environment says is known. */

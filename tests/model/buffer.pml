@@ -17,6 +17,8 @@
    @ small fails:parked_at_a_message past_the_waiting_reader -DWRITERS=1 -DNP=2 -DK=2 -DMUTATION_NOT_TO_A_READER
    @ small fails:n_claims claimed_by_a_store -DWRITERS=1 -DNP=3 -DK=2 -DTIMEOUTS -DMUTATION_CLAIM_BY_STORE
    @ small holds a_reader_dies -DWRITERS=1 -DNP=3 -DK=2 -DREADS=1 -DVICTIM=1 -DLENIENT
+   @ small holds a_reader_dies_of_single_offers -DWRITERS=1 -DNP=3 -DK=2 -DREADS=1 -DVICTIM=1 -DLENIENT -DSINGLE
+   @ small holds a_writer_dies_of_single_offers -DWRITERS=3 -DNP=3 -DK=1 -DREADS=2 -DVICTIM=0 -DLENIENT -DSINGLE
    @ small holds a_reader_dies_and_poisons -DWRITERS=1 -DNP=2 -DK=3 -DVICTIM=1
    @ small holds a_writer_dies -DWRITERS=3 -DNP=3 -DK=1 -DREADS=2 -DVICTIM=0 -DLENIENT
    @ small fails:torn queues_are_not_rebuilt -DWRITERS=1 -DNP=3 -DK=2 -DREADS=1 -DVICTIM=1 -DLENIENT -DMUTATION_NO_REBUILD
@@ -118,12 +120,15 @@ inline unlink(p, side)
     torn = 1;
     atomic { assert(waiting[side]??[eval(p)]); waiting[side]??eval(p); queued[p] = 0; torn = 0 }
 }
-/* usp_task_claim, usp_claim: `ok` */
+/* usp_task_claim, usp_claim: `ok`. A wait without a time limit (`single`) is claimed by a store: SINGLE. */
+#if defined(SINGLE) || defined(MUTATION_CLAIM_BY_STORE)
+#define CLAIM_BY_STORE
+#endif
 inline claim(p, w)
 {
     atomic {
         if
-#ifdef MUTATION_CLAIM_BY_STORE
+#ifdef CLAIM_BY_STORE
         :: true ->
 #else
         :: commit[p] == OPEN ->
@@ -132,7 +137,7 @@ inline claim(p, w)
             n_claims[p]++;
             assert(n_claims[p] <= 1);
             ok = 1
-#ifndef MUTATION_CLAIM_BY_STORE
+#ifndef CLAIM_BY_STORE
         :: else -> ok = 0
 #endif
         fi

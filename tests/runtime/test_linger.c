@@ -76,6 +76,25 @@ TEST(mail_that_comes_soon_keeps_it_trying)
         ck_assert_int_lt(++tries, 10000);
 }
 
+static uint64_t used(void)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < USP_PROCESSORS; i++)
+        sum += atomic_load(&usp_shared->used[i].ticks);
+    return sum;
+}
+
+TEST(who_gives_up_its_processor_says_how_long_it_had_it)
+{
+    uint64_t before = used();
+    usp_processor_back();
+    uint64_t start = usp_ticks();
+    while (usp_ticks() - start < 1000000)
+        ;
+    usp_processor_leave();
+    ck_assert_uint_ge(used() - before, 1000000);
+}
+
 static void fired(uv_timer_t *timer)
 {
     *(bool *)timer->data = true;
