@@ -43,10 +43,11 @@ static void use(const struct objects *o)
          x == 5);
 }
 
-static __attribute__((noreturn)) void leave(void)
+/* By the only call that is left. Before one of what is known not to return, a sanitizer makes others. */
+static void leave(void)
 {
-    for (;;)
-        syscall(SYS_exit, WELL); /* the only call that is left */
+    for (volatile bool here = true; here;)
+        syscall(SYS_exit, WELL);
 }
 
 PROCESS(uses_them, VAL(const struct objects *, o), VAL(bool, and_calls))
