@@ -164,9 +164,12 @@ void usp_worker_sleep(void)
 void usp_worker_interrupt(void)
 {
     uint32_t how = USP_ON_ITS_WORD;
-    if (usp_shared)
-        atomic_compare_exchange_strong(&usp_worker_of(usp_worker_index())->sleeping, &how, 0);
     usp_sched_interrupt();
+    if (!usp_shared)
+        return;
+    struct usp_worker *self = usp_worker_of(usp_worker_index());
+    atomic_store(&self->knocked, 1);
+    atomic_compare_exchange_strong(&self->sleeping, &how, USP_AWAKE);
 }
 
 void usp_sleep_forget(void)

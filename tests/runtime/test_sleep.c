@@ -103,6 +103,15 @@ TEST(a_signal_ends_it)
     ck_assert_int_eq(sleep_until(send_signal), USP_ON_ITS_WORD);
 }
 
+TEST(after_a_signal_it_looks_around_before_it_sleeps)
+{
+    usp_signals_install();
+    raise(USP_SIGNAL_BELL);
+    ck_assert_int_eq(atomic_load(&usp_worker_of(0)->knocked), 1);
+    usp_worker_sleep();
+    ck_assert_int_eq(atomic_load(&usp_worker_of(0)->knocked), 0);
+}
+
 TEST(the_timers_of_the_loop_are_kept)
 {
     bool seen = false;
