@@ -318,14 +318,41 @@ const char *uvcsp_cause(void *x)
 
 /* ---- poison ---- */
 
-void usp_wake_side(struct usp_channel *channel, enum usp_side side, int outcome)
+/* Claims all who wait on that side, and appends their offers to a list. */
+static struct usp_offer **claim_side(struct usp_channel *channel, enum usp_side side, int outcome,
+                                     struct usp_offer **end)
 {
     struct usp_offer *offer;
     while ((offer = usp_take(channel, side))) {
+        offer->task->outcome = outcome;
+        *end = offer;
+        end = &offer->next;
+    }
+    *end = NULL;
+    return end;
+}
+
+static void wake_claimed(struct usp_offer *offer)
+{
+    while (offer) {
         struct usp_task *task = offer->task;
-        task->outcome = outcome;
+        offer = offer->next; /* its own once it runs */
         usp_wake_any(task);
     }
+}
+
+void usp_wake_side(struct usp_channel *channel, enum usp_side side, int outcome)
+{
+    struct usp_offer *claimed;
+    claim_side(channel, side, outcome, &claimed);
+    wake_claimed(claimed);
+}
+
+void usp_wake_sides(struct usp_channel *channel, int outcome)
+{
+    struct usp_offer *claimed;
+    claim_side(channel, USP_WRITER, outcome, claim_side(channel, USP_READER, outcome, &claimed));
+    wake_claimed(claimed);
 }
 
 void usp_channel_note(struct usp_channel *channel, const char *cause)
@@ -345,9 +372,19 @@ void usp_channel_note(struct usp_channel *channel, const char *cause)
     usp_arena_free(text);
 }
 
+/* And all who waited know it: whoever has done it has let go of the lock, or will soon, and then is waited for. */
+static bool is_poisoned(const struct usp_channel *channel)
+{
+    if (!(*(const volatile uint8_t *)&channel->ended & USP_POISONED))
+        return false;
+    atomic_thread_fence(memory_order_acquire);
+    return atomic_load_explicit(&channel->lock, memory_order_acquire) == 0 &&
+           atomic_load_explicit(&channel->inside, memory_order_acquire) == 0;
+}
+
 void usp_channel_poison(struct usp_channel *channel, const char *cause)
 {
-    if (*(volatile uint8_t *)&channel->ended & USP_POISONED) /* for ever */
+    if (is_poisoned(channel)) /* for ever */
         return;
     size_t length = strlen(cause) + 1;
     char *text = usp_arena_alloc(length, USP_BLOCK_TEXT);
@@ -369,8 +406,7 @@ void usp_channel_poison(struct usp_channel *channel, const char *cause)
     channel->ended |= USP_POISONED;
     channel->slow = USP_GENERALLY;
     USP_FAILPOINT("poisoned");
-    usp_wake_side(channel, USP_READER, UVCSP_POISONED);
-    usp_wake_side(channel, USP_WRITER, UVCSP_POISONED);
+    usp_wake_sides(channel, UVCSP_POISONED);
     usp_unlock(channel);
     usp_arena_free(text);
     usp_buffer_drop(channel); /* nobody reads it any more; and an end in it may be one of this channel */

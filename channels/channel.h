@@ -205,6 +205,7 @@ static inline bool usp_lock_biased(struct usp_channel *channel)
         return false;
     atomic_store_explicit(&channel->inside, 1, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst); /* with the revoker's membarrier a full one */
+    USP_MARK("inside-by-bias");
     if (__builtin_expect(
             atomic_load_explicit(&channel->bias, memory_order_relaxed) == mine, 1))
         return true;
@@ -235,6 +236,7 @@ static inline void usp_unlock(struct usp_channel *channel)
         atomic_store_explicit(&channel->lock, 0, memory_order_release);
     else
         usp_unlock_biased(channel);
+    USP_MARK("channel-unlocked");
 }
 
 /* The lock is held, by bias or not. Afterwards it is held, and not by bias. */
@@ -372,8 +374,10 @@ static inline void usp_channel_moved(struct usp_channel *channel)
                           atomic_load_explicit(&channel->moves, memory_order_relaxed) + 1,
                           memory_order_release);
 }
-/* Ends a channel on all its waiting processes; the lock is held. `side`: whom to wake. */
+/* Tells all who wait on a side of the channel, or on both; the lock is held. All are claimed before the first is woken:
+   none who knows can meet, at another channel, one of a choice that does not. */
 void usp_wake_side(struct usp_channel *channel, enum usp_side side, int outcome);
+void usp_wake_sides(struct usp_channel *channel, int outcome);
 /* Poisons; takes the lock. `cause` is copied. */
 void usp_channel_poison(struct usp_channel *channel, const char *cause);
 /* Keeps the first cause by which an end of a lenient channel has failed; takes the lock. `cause` is copied. */

@@ -128,8 +128,7 @@ void usp_side_retires(struct usp_channel *channel, enum usp_side side)
 {
     channel->ended |= side == USP_READER ? USP_NO_READERS : USP_NO_WRITERS;
     channel->slow = USP_GENERALLY;
-    usp_wake_side(channel, USP_READER, UVCSP_RETIRED);
-    usp_wake_side(channel, USP_WRITER, UVCSP_RETIRED);
+    usp_wake_sides(channel, UVCSP_RETIRED);
 }
 
 /* Counts the end out; the lock is held. The last of its side ends the channel for the other. */
@@ -152,8 +151,7 @@ static void count_out(struct usp_end *end)
     USP_FAILPOINT("end-counted-out");
     /* readers that wait do so because the buffer is empty; writers that wait have nobody to write to.
        Their own side wakes too: an end that a process shares may have been retired by another. */
-    usp_wake_side(channel, USP_READER, UVCSP_RETIRED);
-    usp_wake_side(channel, USP_WRITER, UVCSP_RETIRED);
+    usp_wake_sides(channel, UVCSP_RETIRED);
 }
 
 /* Counts the end out and takes the lock. What is in the buffer when the last reader goes is never read; there may be

@@ -128,6 +128,7 @@ __attribute__((noinline)) static void with_lock(struct usp_end *end, void *value
     enum usp_side side = (enum usp_side)end->side;
     if (!usp_try_lock(channel))
         return generally(end, value, site);
+    USP_MARK("channel-locked-fast");
     struct usp_offer *offer = NULL;
     bool done = false;
     if (channel->slow == USP_BUFFERED && !channel->lenient)
@@ -135,6 +136,7 @@ __attribute__((noinline)) static void with_lock(struct usp_end *end, void *value
     else if (channel->slow == 0)
         offer = usp_take(channel, usp_other(side));
     atomic_store_explicit(&channel->lock, 0, memory_order_release);
+    USP_MARK("channel-unlocked-fast");
     if (done)
         return;
     if (!offer)

@@ -179,6 +179,7 @@ static int wait_for_partner(struct usp_end *end, void *value, const struct usp_b
         usp_stash(offer);
     }
     self->site = site;
+    USP_MARK("to-wait");
     usp_task_arming(self);
     usp_task_open(self);
     usp_enqueue(offer, (enum usp_side)offer->side);

@@ -53,8 +53,10 @@ void usp_bias_wait(struct usp_channel *channel)
 {
     unsigned rounds = 0;
     syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
-    while (atomic_load_explicit(&channel->inside, memory_order_acquire))
+    while (atomic_load_explicit(&channel->inside, memory_order_acquire)) {
+        USP_SPINS(&channel->inside);
         relax(&rounds, insider_of(channel));
+    }
     atomic_store_explicit(&channel->bias, 0, memory_order_release);
 }
 
@@ -64,8 +66,10 @@ static void take_bias(struct usp_channel *channel)
     uint32_t owner = atomic_load_explicit(&channel->bias, memory_order_relaxed);
     if (owner != 0 && !(owner & USP_REVOKING) &&
         atomic_compare_exchange_strong(&channel->bias, &owner,
-                                       USP_REVOKING | (usp_worker_index() + 1)))
+                                       USP_REVOKING | (usp_worker_index() + 1))) {
+        USP_MARK("bias-revoking");
         usp_bias_wait(channel);
+    }
 }
 
 /* The holder may have been preempted, or have died: then whoever finds that out takes the lock over. */
@@ -74,6 +78,7 @@ void usp_lock_slowly(struct usp_channel *channel)
     unsigned rounds = 0;
     while (!usp_try_lock(channel)) {
         take_bias(channel);
+        USP_SPINS(atomic_load(&channel->lock) ? &channel->lock : &channel->bias);
         relax(&rounds, holder_of(channel));
     }
 }

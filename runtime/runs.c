@@ -101,6 +101,7 @@ bool usp_spans_lock_or_take_over(int64_t dead)
             return over;
         if (seen == me)
             usp_fatal("arena: worker %u takes the lock that it holds", usp_region.me);
+        USP_SPINS(lock);
         if (tries < 64)
             relax();
         else

@@ -48,6 +48,7 @@ void usp_worker_rouse(unsigned index)
     struct usp_worker *worker = usp_worker_of(index);
     if (!atomic_load_explicit(&worker->sleeping, memory_order_seq_cst))
         return;
+    USP_MARK("to-rouse");
     uint32_t how = atomic_exchange_explicit(&worker->sleeping, 0, memory_order_seq_cst);
     if (how)
         ring(index, how);
@@ -67,6 +68,7 @@ void usp_worker_knock(unsigned index)
     struct usp_worker *worker = usp_worker_of(index);
     if (atomic_load_explicit(&worker->sleeping, memory_order_seq_cst) == USP_IN_THE_LOOP)
         return;
+    USP_MARK("to-knock");
     atomic_store_explicit(&worker->knocked, 1, memory_order_seq_cst);
     USP_FAILPOINT("knocked");
     if (atomic_load_explicit(&worker->sleeping, memory_order_seq_cst) == USP_ON_ITS_WORD)
@@ -101,7 +103,9 @@ static bool fall_asleep(struct usp_worker *self, uint32_t how)
         usp_worker_hooks.rests();
     if (__builtin_expect(atomic_load_explicit(&self->lent, memory_order_relaxed), 0))
         atomic_store_explicit(&self->foreign, usp_sched_has_foreign(), memory_order_relaxed);
+    USP_MARK("to-sleep");
     atomic_store_explicit(&self->sleeping, how, memory_order_seq_cst);
+    USP_MARK("says-that-it-sleeps");
     return !usp_sched.head && !atomic_load_explicit(&self->mailbox, memory_order_seq_cst) &&
            (how == USP_IN_THE_LOOP || !atomic_load_explicit(&self->knocked, memory_order_seq_cst)) &&
            !usp_supervise_pending();
@@ -148,6 +152,7 @@ void usp_worker_sleep(void)
         return look_at_links(self);
     uv_loop_t *loop = on_word ? NULL : usp_loop(); /* before it says that it sleeps: from then on it can be rung */
     if (fall_asleep(self, on_word ? USP_ON_ITS_WORD : USP_IN_THE_LOOP)) {
+        USP_SLEEPS(on_word ? &self->sleeping : NULL);
         usp_processor_leave();
         if (on_word)
             woken = sleep_on_word(self);
@@ -156,6 +161,7 @@ void usp_worker_sleep(void)
         usp_processor_back();
     }
     was_in_loop = !on_word;
+    USP_MARK("awake");
     atomic_store_explicit(&self->sleeping, 0, memory_order_relaxed);
     if (!woken)
         look_at_links(self);

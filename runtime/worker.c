@@ -54,6 +54,7 @@ static void empty_mailbox(struct usp_worker *self)
     if (!atomic_load_explicit(&self->mailbox, memory_order_relaxed))
         return;
     struct usp_task *task = atomic_exchange_explicit(&self->mailbox, NULL, memory_order_acquire);
+    USP_MARK("mail-taken");
     if ((uintptr_t)task & IS_LAST)
         return wake_from_mail((struct usp_task *)((uintptr_t)task & ~(uintptr_t)IS_LAST));
     struct usp_task *oldest = NULL;

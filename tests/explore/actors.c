@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "channels/channel.h"
+#include "tests/explore/timers.h"
 
 enum { LONGEST = 5000 };
 
@@ -41,9 +42,10 @@ void run_make_channels(void)
     }
 }
 
+/* The last first: then the next run has them at the same addresses, by which locks are ordered. */
 void run_free_channels(void)
 {
-    for (unsigned c = 0; c < run->net.n_channels; c++) {
+    for (unsigned c = run->net.n_channels; c-- > 0;) {
         struct usp_channel *channel = run->channels[c];
         MUST(channel->waiting[0].head == NULL && channel->waiting[1].head == NULL);
         MUST(channel->passing == channel->passed);
@@ -120,7 +122,7 @@ static int communicate(struct self *self, const struct op *op, unsigned *takenp)
 {
     const struct guard *guard = &op->guards[0];
     void *end = self->ends[guard->kind][guard->channel], *message = &self->messages[0];
-    double seconds = op->n == 1 ? -1 : op->guards[1].kind == G_LATER ? 3600 : 0;
+    double seconds = op->n == 1 ? -1 : op->guards[1].kind == G_LATER ? AN_HOUR : 0;
     if (op->via == VIA_READ) {
         *takenp = 0;
         guard->kind == G_READ ? uvcsp_take(end, message, "explore")
@@ -144,7 +146,7 @@ static int choose(struct self *self, const struct op *op, unsigned *takenp)
         if (guard->kind == G_SKIP)
             guards[g] = (uvcsp_guard)ON_SKIP;
         else if (!communicates(guard))
-            guards[g] = (uvcsp_guard)ON_TIMEOUT(guard->kind == G_NOW ? 0 : 3600);
+            guards[g] = (uvcsp_guard)ON_TIMEOUT(guard->kind == G_NOW ? 0 : AN_HOUR);
         else
             guards[g] =
                 (uvcsp_guard){.kind = guard->kind == G_READ ? UVCSP_GUARD_READ : UVCSP_GUARD_WRITE,

@@ -11,8 +11,7 @@
 
 #include "runtime/arena.h"
 #include "runtime/scheduler.h"
-#include "runtime/sources.h"
-#include "runtime/worker.h"
+#include "tests/explore/timers.h"
 
 enum { BY_LIBRARY, BY_CHOICES };
 
@@ -22,11 +21,6 @@ static struct {
     struct choices *choices;
     unsigned at;
     struct random random; /* when timers go off, with a seed */
-    struct {
-        struct usp_task *task;
-        uint32_t index;
-    } armed[MOST_ACTORS];
-    unsigned n_armed;
 } light;
 
 static unsigned choose(unsigned n)
@@ -89,53 +83,6 @@ struct usp_fibre *__wrap_usp_pick_slowly(void)
     return pick_chosen();
 }
 
-/* ---- timers ---- */
-
-int __real_usp_timer_arm(struct usp_task *task, uint32_t index, double seconds);
-int __wrap_usp_timer_arm(struct usp_task *task, uint32_t index, double seconds);
-void __real_usp_sources_disarm(struct usp_task *task);
-void __wrap_usp_sources_disarm(struct usp_task *task);
-
-int __wrap_usp_timer_arm(struct usp_task *task, uint32_t index, double seconds)
-{
-    if (seconds < 3000)
-        return __real_usp_timer_arm(task, index, seconds);
-    MUST(light.n_armed < MOST_ACTORS);
-    light.armed[light.n_armed].task = task;
-    light.armed[light.n_armed++].index = index;
-    return 0;
-}
-
-static void forget(unsigned i)
-{
-    light.n_armed--;
-    memmove(&light.armed[i], &light.armed[i + 1], (light.n_armed - i) * sizeof light.armed[0]);
-}
-
-void __wrap_usp_sources_disarm(struct usp_task *task)
-{
-    for (unsigned i = light.n_armed; i-- > 0;)
-        if (light.armed[i].task == task)
-            forget(i);
-    __real_usp_sources_disarm(task);
-}
-
-/* It goes off; somebody may have been faster. */
-static void go_off(unsigned i)
-{
-    struct usp_task *task = light.armed[i].task;
-    uint32_t index = light.armed[i].index;
-    unsigned actor = 0;
-    while (actor < MOST_ACTORS && run_tasks[actor] != task)
-        actor++;
-    MUST(actor < MOST_ACTORS);
-    forget(i);
-    if (!usp_task_claim(task, usp_worker_index(), index))
-        return;
-    happened(&(struct event){.what = TIME_IS_UP, .actor = (uint8_t)actor});
-    usp_wake(task);
-}
-
 /* ---- a run ---- */
 
 /* Until nobody can go on. */
@@ -143,14 +90,14 @@ static void settle(void)
 {
     do {
         while (usp_sched.head) {
-            if (light.mode == BY_LIBRARY && light.n_armed > 0 && one_in(&light.random, 8))
-                go_off(below(&light.random, light.n_armed));
+            if (light.mode == BY_LIBRARY && timers_armed > 0 && one_in(&light.random, 8))
+                timer_goes_off(below(&light.random, timers_armed));
             uvcsp_yield();
         }
-        if (light.n_armed > 0)
-            go_off(light.mode == BY_LIBRARY ? below(&light.random, light.n_armed)
-                                            : choose(light.n_armed));
-    } while (usp_sched.head || light.n_armed > 0);
+        if (timers_armed > 0)
+            timer_goes_off(light.mode == BY_LIBRARY ? below(&light.random, timers_armed)
+                                                    : choose(timers_armed));
+    } while (usp_sched.head || timers_armed > 0);
 }
 
 static void set_seed(uint64_t seed)

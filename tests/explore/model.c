@@ -315,6 +315,9 @@ static unsigned choose_stepwise(const struct network *net, const struct m_state 
     const struct op *op = model_op(net, s, actor);
     const struct m_actor *a = &s->actors[actor];
     unsigned n = 0;
+    for (unsigned g = 0; g < op->n && a->look == op->n; g++)
+        if (comes_last(op, g) && (n = ways(net, s, actor, g, how, next)) > 0)
+            return n;
     if (a->look == op->n) {
         n = first_ready(net, s, actor, 0, how, next);
         next[n] = *s;

@@ -1,5 +1,6 @@
-/* seeds [n [first]]: random networks in one worker, whose scheduler has a seed, against the
-   reference. seeds one SEED: this one, told in full. */
+/* seeds [N [FIRST]]: random networks in one worker, whose scheduler has a seed, against the
+   reference.
+   seeds one SEED: this one, told in full. */
 #include <string.h>
 
 #include "tests/explore/light.h"
