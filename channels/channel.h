@@ -61,6 +61,7 @@ struct usp_offer {
     char small[USP_SMALL] __attribute__((aligned(8)));
 };
 
+/* While `head` is NULL, `tail` says nothing; neither does `prev` of the first. */
 struct usp_queue {
     struct usp_offer *head, *tail;
 };
@@ -87,21 +88,27 @@ enum {
 
 /* What a rendezvous touches comes first, in a line of the cache. */
 struct usp_channel {
-    _Atomic uint32_t lock;       /* index of the worker that holds it, plus 1 */
-    _Atomic uint32_t bias;       /* index of the worker that it is biased to, plus 1; 0; USP_REVOKING */
+    union {
+        _Atomic uint64_t gate;   /* all of these: what the fast ways ask, in one comparison (usp_gate) */
+        struct {
+            _Atomic uint32_t bias;   /* index of the worker that it is biased to, plus 1; 0; USP_REVOKING */
+            uint8_t slow;            /* 0; USP_GENERALLY, USP_BUFFERED */
+            uint8_t lenient;         /* USP_LENIENT, USP_REVIVES: queues and pipes of the floor above */
+            uint8_t zero[2];
+        };
+    };
     _Atomic uint32_t inside;     /* 1: that worker holds it; USP_REPAIRING + index: another one, after its death */
+    _Atomic uint32_t lock;       /* index of the worker that holds it, plus 1 */
     uint8_t ended;               /* USP_POISONED ... */
     uint8_t type;                /* enum uvcsp_type */
     uint8_t carrier;
-    uint8_t slow;                /* 0; USP_GENERALLY, USP_BUFFERED */
     uint8_t far;                 /* its ends are, or have been, in more than one worker */
-    uint8_t lenient;             /* USP_LENIENT, USP_REVIVES: queues and pipes of the floor above */
-    uint16_t home;               /* the worker whose ends it has, while not far; whom it is, or was, biased to */
     uint32_t ticket;
     uint32_t plain_size;         /* `size`, where fast.c needs it */
     uint16_t waits_last;         /* the worker of the last offer, for a guess */
     struct usp_queue waiting[2];
     uint32_t magic;
+    uint16_t home;               /* the worker whose ends it has, while not far; whom it is, or was, biased to */
     uint32_t capacity;
     int64_t bytes, enough;       /* in the buffer, of messages of variable length; it is full from there on (0: no limit).
                                     A crash may make `bytes` wrong, up to when the buffer is empty */
@@ -212,6 +219,31 @@ static inline bool usp_lock_biased(struct usp_channel *channel)
     atomic_store_explicit(&channel->inside, 0, memory_order_release);
     return false;
 }
+/* What stands in the gate of a channel that is biased to this worker and asks for nothing but that. */
+static inline uint64_t usp_pass_of(uint8_t slow)
+{
+    union {
+        struct {
+            uint32_t bias;
+            uint8_t slow;
+        };
+        uint64_t gate;
+    } pass = {.gate = usp_gate};
+    pass.slow |= slow; /* no pass where usp_gate is none */
+    return pass.gate;
+}
+/* The same lock, if the gate is just that. */
+static inline bool usp_pass(struct usp_channel *channel, uint64_t pass)
+{
+    if (atomic_load_explicit(&channel->gate, memory_order_relaxed) != pass)
+        return false;
+    atomic_store_explicit(&channel->inside, 1, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (__builtin_expect(atomic_load_explicit(&channel->gate, memory_order_relaxed) == pass, 1))
+        return true;
+    atomic_store_explicit(&channel->inside, 0, memory_order_release);
+    return false;
+}
 static inline void usp_unlock_biased(struct usp_channel *channel)
 {
     atomic_store_explicit(&channel->inside, 0, memory_order_release);
@@ -258,11 +290,12 @@ static inline void usp_enqueue_at(struct usp_channel *channel, struct usp_offer 
     struct usp_queue *queue = &channel->waiting[side];
     offer->ticket = channel->ticket++;
     offer->next = NULL;
-    offer->prev = queue->tail;
-    if (queue->tail)
+    if (__builtin_expect(queue->head != NULL, 0)) {
+        offer->prev = queue->tail;
         queue->tail->next = offer;
-    else
+    } else {
         queue->head = offer;
+    }
     USP_FAILPOINT("half-enqueued");
     queue->tail = offer;
 }
@@ -277,15 +310,17 @@ static inline void usp_enqueue(struct usp_offer *offer, enum usp_side side)
 static inline void usp_unlink(struct usp_offer *offer)
 {
     struct usp_queue *queue = &offer->channel->waiting[offer->side];
-    if (offer->prev)
-        offer->prev->next = offer->next;
-    else
+    if (queue->head == offer) {
         queue->head = offer->next;
-    USP_FAILPOINT("half-unlinked");
-    if (offer->next)
-        offer->next->prev = offer->prev;
-    else
-        queue->tail = offer->prev;
+        USP_FAILPOINT("half-unlinked");
+    } else {
+        offer->prev->next = offer->next;
+        USP_FAILPOINT("half-unlinked");
+        if (offer->next)
+            offer->next->prev = offer->prev;
+        else
+            queue->tail = offer->prev;
+    }
     offer->queued = 0;
 }
 
@@ -293,10 +328,6 @@ static inline void usp_unlink_head(struct usp_queue *queue, struct usp_offer *of
 {
     queue->head = offer->next;
     USP_FAILPOINT("head-half-unlinked");
-    if (offer->next)
-        offer->next->prev = NULL;
-    else
-        queue->tail = NULL;
     offer->queued = 0;
     USP_FAILPOINT("head-unlinked");
 }
@@ -315,17 +346,29 @@ static inline bool usp_claim(struct usp_offer *offer)
     return claimed;
 }
 
-/* The same, where the lock is held by bias: the partner is of this worker, and its offer here most likely either
-   waits or was left behind by a choice that has taken another. */
-static inline bool usp_claim_near(const struct usp_offer *offer)
+/* A single offer lies in its task. */
+static inline struct usp_task *usp_task_of_single(struct usp_offer *offer)
 {
-    struct usp_task *task = offer->task;
-    if (offer->single) {
-        atomic_store_explicit(&task->commit, usp_sched.claim, memory_order_relaxed);
-        return true;
+    return (struct usp_task *)((char *)offer - offsetof(struct usp_task, room) -
+                               offsetof(struct usp_wait, first));
+}
+
+/* The same, where the lock is held by bias: the partner is of this worker, and its offer here most likely either
+   waits or was left behind by a choice that has taken another. The partner is of this worker and dies with it, so
+   nobody will ask who has claimed a single offer: it just waits no more. The task, to be put on the run queue; or NULL. */
+static inline struct usp_task *usp_claim_near(struct usp_offer *offer)
+{
+    if (__builtin_expect(offer->single, 1)) {
+        struct usp_task *task = usp_task_of_single(offer);
+        atomic_store_explicit(&task->commit, USP_NONE, memory_order_relaxed);
+        return task;
     }
-    return atomic_load_explicit(&task->commit, memory_order_relaxed) == USP_OPEN &&
-           usp_task_claim(task, usp_sched.worker, offer->index);
+    struct usp_task *task = offer->task;
+    if (atomic_load_explicit(&task->commit, memory_order_relaxed) != USP_OPEN ||
+        !usp_task_claim(task, usp_sched.worker, offer->index))
+        return NULL;
+    task->woken = 1;
+    return task;
 }
 
 /* The first waiting partner on `side` that can be claimed, claimed; or NULL. */

@@ -42,17 +42,17 @@ static inline int meet(struct usp_channel *channel, enum usp_side side, void *va
         return GENERALLY;
     struct usp_queue *queue = &channel->waiting[usp_other(side)];
     struct usp_offer *offer;
-    while ((offer = queue->head)) {
+    struct usp_task *task = NULL;
+    while (!task && (offer = queue->head)) {
         usp_unlink_head(queue, offer);
-        if (usp_claim_near(offer))
-            break;
+        task = usp_claim_near(offer);
     }
     usp_unlock_biased(channel);
-    if (!offer)
+    if (!task)
         return NOBODY;
     usp_copy(side == USP_READER ? value : offer->data, side == USP_READER ? offer->data : value,
              channel->plain_size);
-    usp_wake_plainly(offer->task);
+    usp_ready(task->fibre);
     return MET;
 }
 

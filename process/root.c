@@ -183,7 +183,7 @@ static void at_exit(int status, void *arg)
 /* In a child that the program has forked by itself, the library is not to be used. */
 static void in_foreign_child(void)
 {
-    usp_here = false;
+    usp_here_set(false);
 }
 
 /* In a new worker: handles and values are the parent's. */

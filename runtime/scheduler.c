@@ -28,6 +28,7 @@ struct usp_sched usp_sched;
 volatile sig_atomic_t usp_writing;
 struct usp_sched_hooks usp_sched_hooks;
 _Thread_local bool usp_here;
+_Thread_local uint64_t usp_gate = UINT64_MAX;
 
 static struct usp_fibre main_fibre;
 static struct {
@@ -129,8 +130,9 @@ static inline void become(struct usp_fibre *fibre, struct usp_unborn *unborn)
 static bool take_next(struct usp_fibre *self)
 {
     struct usp_fibre *next = usp_sched.head;
-    if (!next || next->sp || self->stack_class != USP_BIG_STACK || --usp_sched.turns <= 0)
+    if (!next || next->sp || self->stack_class != USP_BIG_STACK || usp_sched.turns <= 1)
         return false;
+    usp_sched.turns--;
     usp_sched.head = next->next;
     become(self, &next->before);
     return true;
@@ -381,7 +383,7 @@ int usp_sched_init(void)
     usp_sched.n_live = 0;
     link_fibre(&main_fibre);
     usp_overflow_install();
-    usp_here = true;
+    usp_here_set(true);
     return 0;
 }
 
@@ -407,6 +409,6 @@ int usp_sched_deinit(void)
     usp_stack_deinit();
     usp_overflow_remove();
     memset(&usp_sched, 0, sizeof usp_sched);
-    usp_here = false;
+    usp_here_set(false);
     return rc;
 }

@@ -25,11 +25,10 @@ struct usp_sched {
     struct usp_fibre *current;
     struct usp_fibre *head, *tail; /* the run queue */
     struct usp_fibre *loop_fibre;
-    int turns;                     /* switches left until the loop's fibre gets one; 0 with a seed */
+    int turns;                     /* switches left until the loop's fibre gets one; 1 with a seed */
     int seeded_turns;              /* the same, with a seed */
     unsigned worker;               /* index of this worker */
     uint32_t holder;               /* what stands in a lock that it holds: `worker` + 1 */
-    uint64_t claim;                /* what stands in a commit word whose offer 0 it has claimed */
     uint64_t n_live;               /* fibres with an entry, main not counted */
     struct usp_fibre *all;         /* of those that are born, and main: usp_next_fibre() */
     struct usp_fibre *idle;        /* one of them that is warm, on a large stack; or NULL */
@@ -46,6 +45,9 @@ extern volatile sig_atomic_t usp_writing;
 /* True in the one thread that runs processes. The first call of the library makes it so. */
 extern _Thread_local bool usp_here __attribute__((tls_model("initial-exec")));
 
+/* Where that is true usp_sched.holder and four bytes of 0, elsewhere UINT64_MAX: for one comparison of both. */
+extern _Thread_local uint64_t usp_gate __attribute__((tls_model("initial-exec")));
+
 static inline struct usp_fibre *usp_current(void)
 {
     return usp_sched.current;
@@ -54,11 +56,20 @@ static inline unsigned usp_worker_index(void)
 {
     return usp_sched.worker;
 }
+static inline void usp_here_set(bool here)
+{
+    usp_here = here;
+    union {
+        uint32_t words[2];
+        uint64_t gate;
+    } mine = {.words = {usp_sched.holder, 0}};
+    usp_gate = here ? mine.gate : UINT64_MAX;
+}
 static inline void usp_set_worker(unsigned worker)
 {
     usp_sched.worker = worker;
     usp_sched.holder = worker + 1;
-    usp_sched.claim = usp_commit_claimed(worker, 0);
+    usp_here_set(usp_here);
 }
 /* Makes the loop of a worker that has none. A worker that cannot have one ends. */
 uv_loop_t *usp_loop_needed(void);
@@ -78,13 +89,6 @@ static inline void usp_ready(struct usp_fibre *fibre)
     else
         usp_sched.head = fibre;
     usp_sched.tail = fibre;
-}
-
-/* Wakes a task of this worker that parked in vain: with no outcome. */
-static inline void usp_wake_plainly(struct usp_task *task)
-{
-    task->woken = 1;
-    usp_ready(task->fibre);
 }
 
 /* Wakes a claimed task of this worker. */
@@ -132,7 +136,7 @@ struct usp_fibre *usp_fibre_bear(struct usp_fibre *unborn);
 static inline struct usp_fibre *usp_pick(void)
 {
     struct usp_fibre *next = usp_sched.head;
-    if (__builtin_expect(!next || --usp_sched.turns <= 0, 0))
+    if (__builtin_expect(!next || --usp_sched.turns == 0, 0))
         return usp_pick_slowly();
     usp_sched.head = next->next;
     return __builtin_expect(next->sp != NULL, 1) ? next : usp_fibre_bear(next);

@@ -186,7 +186,7 @@ int usp_runtime_deinit(void)
 void usp_worker_set_home(void)
 {
     home = getpid();
-    usp_here = true; /* libraries' fork handlers run in this child too */
+    usp_here_set(true); /* libraries' fork handlers run in this child too */
 }
 
 bool usp_runtime_is_home(void)
