@@ -18,7 +18,7 @@
 #include "runtime/arena.h"
 #include "runtime/report.h"
 
-#define MOST_GUARDS (1u << 20)
+const char usp_alt_site[] = "uvcsp_alt";
 
 /* ---- look ---- */
 
@@ -136,11 +136,10 @@ static long choose(struct usp_choice *choice)
     }
 }
 
-__attribute__((noinline)) static long start(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode,
-                                            const char *site)
+static long start(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const char *site)
 {
     USP_ENTER();
-    if ((!guards && n > 0) || n > MOST_GUARDS) {
+    if ((!guards && n > 0) || n > USP_MOST_GUARDS) {
         usp_report("%s: %s", site, guards ? "a choice of over a million guards" : "the guards are NULL");
         return -EINVAL;
     }
@@ -148,40 +147,26 @@ __attribute__((noinline)) static long start(uvcsp_guard *guards, size_t n, enum 
     return choose(&choice);
 }
 
-static inline long quickly(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const char *site)
+int usp_choice_generally(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const char *site)
 {
-    if (__builtin_expect(usp_here && guards && n <= MOST_GUARDS, 1)) {
-        long result = usp_choice_near(guards, n, mode, site);
-        if (__builtin_expect(result != USP_RETRY, 1))
-            return result;
-    }
-    return start(guards, n, mode, site);
+    return usp_choice_over(start(guards, n, mode, site), guards, site);
 }
 
-int uvcsp_alt(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode)
+int usp_choice_over(long result, uvcsp_guard *guards, const char *site)
 {
-    long result = quickly(guards, n, mode, "uvcsp_alt");
     if (__builtin_expect(result == USP_KILLED, 0))
         usp_end_process(USP_KILLED, NULL);
-    return (int)result;
+    if (result >= 0 || site == usp_alt_site)
+        return (int)result;
+    if (result == -UVCSP_POISONED || result == -UVCSP_RETIRED) {
+        struct usp_end *end = guards[usp_current()->failed].subject;
+        usp_end_process((int)-result, end->channel);
+    }
+    usp_fatal("%s: ALT: %s", site, strerror((int)-result));
 }
 
 int uvcsp_alt_failed(void)
 {
     USP_ENTER();
     return usp_current()->failed;
-}
-
-int uvcsp_choose(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const char *site)
-{
-    long result = quickly(guards, n, mode, site);
-    if (__builtin_expect(result >= 0, 1))
-        return (int)result;
-    if (result == USP_KILLED)
-        usp_end_process(USP_KILLED, NULL);
-    if (result == -UVCSP_POISONED || result == -UVCSP_RETIRED) {
-        struct usp_end *end = guards[usp_current()->failed].subject;
-        usp_end_process((int)-result, end->channel);
-    }
-    usp_fatal("%s: ALT: %s", site, strerror((int)-result));
 }

@@ -154,7 +154,7 @@ struct usp_end {
     struct usp_task *task;       /* whose it is */
     struct usp_end *next, *prev; /* other ends of that process */
     uint32_t fair_key;           /* choices that begin with this end: which, and where to start next */
-    uint32_t fair_next;
+    uint32_t fair_next;          /* as bytes from the first guard */
 };
 
 /* What the floor keeps in each task. */
@@ -232,14 +232,16 @@ static inline uint64_t usp_pass_of(uint8_t slow)
     pass.slow |= slow; /* no pass where usp_gate is none */
     return pass.gate;
 }
-/* The same lock, if the gate is just that. */
+static inline bool usp_may_pass(const struct usp_channel *channel, uint64_t pass)
+{
+    return atomic_load_explicit(&channel->gate, memory_order_relaxed) == pass;
+}
+/* Takes the same lock, if the gate is still what usp_may_pass() has just found. */
 static inline bool usp_pass(struct usp_channel *channel, uint64_t pass)
 {
-    if (atomic_load_explicit(&channel->gate, memory_order_relaxed) != pass)
-        return false;
     atomic_store_explicit(&channel->inside, 1, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
-    if (__builtin_expect(atomic_load_explicit(&channel->gate, memory_order_relaxed) == pass, 1))
+    if (__builtin_expect(usp_may_pass(channel, pass), 1))
         return true;
     atomic_store_explicit(&channel->inside, 0, memory_order_release);
     return false;
@@ -353,14 +355,20 @@ static inline struct usp_task *usp_task_of_single(struct usp_offer *offer)
                                offsetof(struct usp_wait, first));
 }
 
-/* The same, where the lock is held by bias: the partner is of this worker, and its offer here most likely either
-   waits or was left behind by a choice that has taken another. The partner is of this worker and dies with it, so
-   nobody will ask who has claimed a single offer: it just waits no more. The task, to be put on the run queue; or NULL. */
+/* The lock is held by bias: the partner is of this worker and dies with it, so nobody will ask who has claimed it. It just
+   waits no more. */
+static inline void usp_claim_single(struct usp_task *task)
+{
+    atomic_store_explicit(&task->commit, USP_NONE, memory_order_relaxed);
+}
+
+/* Claims where the lock is held by bias: the offer either waits or was left behind by a choice that has taken
+   another. The task, to be put on the run queue; or NULL. */
 static inline struct usp_task *usp_claim_near(struct usp_offer *offer)
 {
     if (__builtin_expect(offer->single, 1)) {
         struct usp_task *task = usp_task_of_single(offer);
-        atomic_store_explicit(&task->commit, USP_NONE, memory_order_relaxed);
+        usp_claim_single(task);
         return task;
     }
     struct usp_task *task = offer->task;

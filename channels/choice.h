@@ -46,8 +46,8 @@ int usp_guard_bytes(const uvcsp_guard *guard, struct usp_bytes *bytes);
 
 /* The end that keeps the mark, or NULL. */
 struct usp_end *usp_choice_first(const struct usp_choice *choice);
-/* The mark of that key, kept elsewhere; or anything. */
-uint32_t usp_mark_find(uint32_t key);
+/* The mark of that key and end, kept elsewhere; or anything. */
+uint32_t usp_mark_find(uint32_t key, const struct usp_end *first);
 /* Sets the mark; another choice's may have to go elsewhere. */
 void usp_mark_set(uint32_t key, struct usp_end *first, uint32_t next);
 
@@ -56,12 +56,12 @@ static inline bool usp_is_fair(const struct usp_choice *choice)
     return choice->mode != UVCSP_PRI && choice->n > 1;
 }
 
-static inline uint32_t usp_choice_key(const uvcsp_guard *guards, size_t n, const char *site,
-                                      const void *first)
+extern const char usp_alt_site[] __attribute__((visibility("hidden")));
+
+static inline uint32_t usp_choice_key(const uvcsp_guard *guards, size_t n, const char *site)
 {
-    const void *last = guards[n - 1].subject;
-    uint64_t x = (uintptr_t)site * 31 + (uintptr_t)first * 17 + (uintptr_t)last + n;
-    return (uint32_t)(x * 0x9e3779b97f4a7c15ull >> 32) | 1;
+    uint32_t where = site == usp_alt_site ? 0 : (uint32_t)(uintptr_t)site;
+    return (where + (uint32_t)n) * 0x9e3779b1u + (uint32_t)(uintptr_t)guards[n - 1].subject;
 }
 
 /* Where to start. */
@@ -70,9 +70,10 @@ static inline void usp_choice_start(struct usp_choice *choice, const struct usp_
     choice->start = 0;
     if (!usp_is_fair(choice))
         return;
-    choice->key = usp_choice_key(choice->guards, choice->n, choice->site,
-                                 first ? (const void *)first : usp_current());
-    size_t next = first && first->fair_key == choice->key ? first->fair_next : usp_mark_find(choice->key);
+    choice->key = usp_choice_key(choice->guards, choice->n, choice->site);
+    size_t next = first && first->fair_key == choice->key ? first->fair_next
+                                                          : usp_mark_find(choice->key, first);
+    next /= sizeof *choice->guards;
     if (next >= choice->n)
         next = next == choice->n ? 0 : next % choice->n;
     choice->start = next;
@@ -83,10 +84,11 @@ static inline void usp_choice_taken(const struct usp_choice *choice, struct usp_
 {
     if (!usp_is_fair(choice))
         return;
+    uint32_t next = (uint32_t)((taken + 1) * sizeof *choice->guards);
     if (__builtin_expect(first && first->fair_key == choice->key, 1))
-        first->fair_next = (uint32_t)taken + 1;
+        first->fair_next = next;
     else
-        usp_mark_set(choice->key, first, (uint32_t)taken + 1);
+        usp_mark_set(choice->key, first, next);
 }
 
 /* ---- offer.c ---- */
@@ -97,10 +99,14 @@ long usp_choice_wait(struct usp_choice *choice, struct usp_task *self);
 /* The process has been woken, with an outcome: the same, and its other offers are taken back. */
 long usp_choice_woken(struct usp_choice *choice, struct usp_task *self);
 
-/* ---- near.c ---- */
+/* ---- alt.c ---- */
 
-/* All of a choice, if it is one among plain channels of this worker alone: like usp_choice_wait(). USP_RETRY also if
-   it is not, or could not be done that way; then nothing has happened. At most a million guards, and usp_here. */
-long usp_choice_near(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const char *site);
+/* All of a choice, in the general way. Ends the process, or aborts, where uvcsp_choose() has to; `site` is usp_alt_site
+   in uvcsp_alt(). */
+int usp_choice_generally(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const char *site);
+/* What a choice gives, if that is its result. */
+int usp_choice_over(long result, uvcsp_guard *guards, const char *site);
+
+#define USP_MOST_GUARDS (1u << 20)
 
 #endif

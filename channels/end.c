@@ -30,6 +30,7 @@ static void unlink_end(struct usp_end *end)
     if (end->next)
         end->next->prev = end->prev;
     end->task = NULL;
+    end->fair_key = 0; /* marks are for ends that are somebody's */
     end->next = end->prev = NULL;
 }
 

@@ -261,9 +261,11 @@ static inline __attribute__((always_inline)) void meet(struct usp_channel *chann
 }
 
 /* The lock is held by bias, and nobody waits. */
-static inline __attribute__((always_inline)) void park(struct usp_channel *channel, enum usp_side side,
-                                                       struct usp_end *end, void *value, const char *site)
+static inline __attribute__((always_inline)) void park(struct usp_channel *channel, struct usp_end *end,
+                                                       enum usp_side side, void *value, const char *site)
 {
+    (void)channel;
+    (void)side;
 #ifdef USP_PARK_TAIL
     struct usp_fibre *fibre = usp_current();
     struct usp_task *self = fibre->task;
@@ -308,7 +310,7 @@ __attribute__((noinline)) static void meet_or_park(struct usp_end *end, enum usp
         if (task)
             return meet(channel, side, value, offer, task);
     }
-    park(channel, side, end, value, site);
+    park(channel, end, side, value, site);
 }
 
 /* No rendezvous at a channel of this worker alone. */
@@ -316,7 +318,8 @@ static inline __attribute__((always_inline)) void otherwise(struct usp_end *end,
                                                             const char *site)
 {
     struct usp_channel *channel = end->channel;
-    if (!usp_pass(channel, usp_pass_of(USP_BUFFERED)))
+    uint64_t pass = usp_pass_of(USP_BUFFERED);
+    if (!usp_may_pass(channel, pass) || !usp_pass(channel, pass))
         return with_lock(end, value, site);
     return side == USP_READER ? take_buffered(end, value, site) : give_buffered(end, value, site);
 }
@@ -328,16 +331,19 @@ static inline __attribute__((always_inline)) void fast(void *x, enum usp_side si
     if (__builtin_expect(!end || !is_ordinary(end, side), 0))
         return odd_end(end, side, value, site);
     struct usp_channel *channel = end->channel;
-    if (__builtin_expect(!usp_pass(channel, usp_gate), 0))
+    uint64_t pass = usp_gate;
+    if (__builtin_expect(!usp_may_pass(channel, pass) || !usp_pass(channel, pass), 0))
         return otherwise(end, side, value, site);
     struct usp_queue *queue = &channel->waiting[usp_other(side)];
     struct usp_offer *offer = queue->head;
     if (!offer)
-        return park(channel, side, end, value, site);
+        return park(channel, end, side, value, site);
     if (__builtin_expect(!offer->single, 0))
         return meet_or_park(end, side, value, site);
+    struct usp_task *task = usp_task_of_single(offer);
     usp_unlink_head(queue, offer);
-    meet(channel, side, value, offer, usp_claim_near(offer));
+    usp_claim_single(task);
+    meet(channel, side, value, offer, task);
 }
 
 void uvcsp_take(void *in, void *value, const char *site)

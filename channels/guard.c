@@ -145,9 +145,17 @@ static void put_mark(uint32_t key, uint32_t next)
     row[0] = (struct mark){key, next};
 }
 
-uint32_t usp_mark_find(uint32_t key)
+/* Marks of different ends, or of processes whose choices have none, meet in the table. */
+static uint32_t with_end(uint32_t key, const struct usp_end *first)
+{
+    uintptr_t owner = first ? (uintptr_t)first : (uintptr_t)usp_current();
+    return (key ^ (uint32_t)(owner >> 4) * 0x85ebca6bu) | 1;
+}
+
+uint32_t usp_mark_find(uint32_t key, const struct usp_end *first)
 {
     static uint32_t anywhere;
+    key = with_end(key, first);
     const struct mark *row = row_of(key);
     for (int i = 0; i < MARKS && row[i].key != 0; i++)
         if (row[i].key == key)
@@ -172,12 +180,12 @@ struct usp_end *usp_choice_first(const struct usp_choice *choice)
 void usp_mark_set(uint32_t key, struct usp_end *first, uint32_t next)
 {
     if (!first) {
-        put_mark(key, next);
+        put_mark(with_end(key, NULL), next);
         return;
     }
     if (first->fair_key != key) {
         if (first->fair_key != 0)
-            put_mark(first->fair_key, first->fair_next);
+            put_mark(with_end(first->fair_key, first), first->fair_next);
         first->fair_key = key;
     }
     first->fair_next = next;

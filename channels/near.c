@@ -7,7 +7,12 @@
 
    Whatever is not of this kind (a buffer, an end of a channel, a guard that is no channel's and would have to
    be armed, a bias that is gone, too little room for the offers) goes the general way, from the start: until then
-   nothing has been changed. */
+   nothing has been changed.
+
+   As in fast.c, a choice that parks does so as its last act, and is gone on with by again() or waited(), so that
+   nothing returns over a switch of stacks: each such return would be predicted wrongly. */
+#include <string.h>
+
 #include "channels/choice.h"
 #include "runtime/arena.h"
 
@@ -16,30 +21,70 @@ static inline enum usp_side side_of(const uvcsp_guard *guard)
     return (enum usp_side)(guard->kind - UVCSP_GUARD_READ);
 }
 
-/* The end of a guard that is a matter for this file, or NULL. */
-static inline struct usp_end *end_of(const uvcsp_guard *guard)
+static inline bool is_ordinary(const struct usp_end *end, enum usp_side side)
 {
-    struct usp_end *end = guard->subject;
-    uint64_t ordinary = (struct usp_end){.magic = USP_END_MAGIC}.head +
-                        side_of(guard) * (struct usp_end){.side = 1}.head;
-    if (!usp_is_channel(guard) || !guard->data || !usp_arena_may_hold(end) || end->head != ordinary)
-        return NULL;
-    return end;
+    return (uintptr_t)end > 4096 && /* NULL, or of a field of what is NULL */
+           end->head == (struct usp_end){.magic = USP_END_MAGIC, .side = (uint8_t)side}.head;
 }
 
-static inline bool is_near(const struct usp_channel *channel)
+/* ---- parking ---- */
+
+/* A choice under way: how many guards, and how. */
+static inline uint64_t packed(size_t n, enum uvcsp_choice mode)
 {
-    return atomic_load_explicit(&channel->bias, memory_order_relaxed) == usp_sched.holder &&
-           channel->slow == 0;
+    return n | (uint64_t)mode << 32;
 }
+static inline size_t n_of(uint64_t choice)
+{
+    return (uint32_t)choice;
+}
+static inline enum uvcsp_choice mode_of(uint64_t choice)
+{
+    return (enum uvcsp_choice)(choice >> 32);
+}
+static inline bool is_fair(uint64_t choice)
+{
+    return mode_of(choice) != UVCSP_PRI && n_of(choice) > 1;
+}
+static inline uint32_t offset_of(const uvcsp_guard *guards, const uvcsp_guard *guard)
+{
+    return (uint32_t)((const char *)guard - (const char *)guards);
+}
+
+typedef int then_fn(void *guards, uint64_t choice, const void *site, const void *from);
+
+__attribute__((noinline)) static int park_slowly(void *guards, uint64_t choice, const void *site, const void *from,
+                                                 then_fn *then)
+{
+    usp_park();
+    return then(guards, choice, site, from);
+}
+
+/* Parks; then(guards, choice, site, from) goes on. `next`: the first of the queue, or NULL. */
+static inline __attribute__((always_inline)) int park_then(struct usp_fibre *next, then_fn *then, void *guards,
+                                                           uint64_t choice, const void *site, const void *from)
+{
+#ifdef USP_PARK_TAIL
+    if (__builtin_expect(next && next->sp, 1)) {
+        if (__builtin_expect(--usp_sched.turns != 0, 1)) {
+            usp_sched.head = next->next;
+            return usp_park_then(guards, choice, site, from, then, next);
+        }
+        usp_sched.turns = 1; /* it is counted again */
+    }
+#else
+    (void)next;
+#endif
+    return park_slowly(guards, choice, site, from, then);
+}
+
+/* ---- looking ---- */
 
 enum { MET, NOBODY, GENERALLY };
 
-/* Somebody is in the channel's queue. */
+/* Others wait. The lock is held, and is released. */
 static inline int meet(struct usp_channel *channel, enum usp_side side, void *value)
 {
-    if (!usp_lock_biased(channel))
-        return GENERALLY;
     struct usp_queue *queue = &channel->waiting[usp_other(side)];
     struct usp_offer *offer;
     struct usp_task *task = NULL;
@@ -54,6 +99,74 @@ static inline int meet(struct usp_channel *channel, enum usp_side side, void *va
              channel->plain_size);
     usp_ready(task->fibre);
     return MET;
+}
+
+/* `plainly`: it is a matter only if a plain READ or WRITE waits there, for a value of 4 or 8 bytes. Then nothing is called,
+   and no register saved. */
+static inline __attribute__((always_inline)) int look_at(const uvcsp_guard *guard, enum usp_side side, uint64_t pass,
+                                                         bool plainly)
+{
+    const struct usp_end *end = guard->subject;
+    if (__builtin_expect(!is_ordinary(end, side), 0))
+        return GENERALLY;
+    struct usp_channel *channel = end->channel;
+    if (__builtin_expect(!usp_may_pass(channel, pass), 0))
+        return GENERALLY;
+    struct usp_queue *queue = &channel->waiting[usp_other(side)];
+    struct usp_offer *offer = queue->head;
+    if (!offer)
+        return NOBODY;
+    void *value = guard->data;
+    uint32_t size = channel->plain_size;
+    if (__builtin_expect(!value, 0))
+        return GENERALLY;
+    if (plainly && __builtin_expect(!offer->single || (size != 4 && size != 8), 0))
+        return GENERALLY;
+    if (__builtin_expect(!usp_pass(channel, pass), 0))
+        return GENERALLY;
+    if (!plainly)
+        return meet(channel, side, value);
+    struct usp_task *task = usp_task_of_single(offer);
+    usp_unlink_head(queue, offer);
+    usp_claim_single(task);
+    usp_unlock_biased(channel);
+    void *to = side == USP_READER ? value : offer->data;
+    const void *from = side == USP_READER ? offer->data : value;
+    memcpy(to, from, 4);
+    if (size != 4)
+        memcpy((char *)to + 4, (const char *)from + 4, 4);
+    usp_ready(task->fibre);
+    return MET;
+}
+
+/* The guard that was taken; NULL, and `*why`: USP_RETRY, that is no matter for this function, or USP_WAITS. */
+static inline __attribute__((always_inline)) const uvcsp_guard *look(const uvcsp_guard *guards, size_t n,
+                                                                     const uvcsp_guard *from, bool plainly, int *why)
+{
+    uint64_t pass = usp_gate;
+    const uvcsp_guard *guard = from, *end = &guards[n];
+    bool timed = false;
+    *why = USP_RETRY;
+    do {
+        if (guard->on) {
+            int met = NOBODY;
+            if (guard->kind == UVCSP_GUARD_READ)
+                met = look_at(guard, USP_READER, pass, plainly);
+            else if (guard->kind == UVCSP_GUARD_WRITE)
+                met = look_at(guard, USP_WRITER, pass, plainly);
+            else if (!plainly && guard->kind == UVCSP_GUARD_TIMEOUT && guard->seconds > 0)
+                timed = true;
+            else
+                met = GENERALLY;
+            if (met != NOBODY)
+                return met == MET ? guard : NULL;
+        }
+        if (++guard == end)
+            guard = guards;
+    } while (guard != from);
+    if (!timed && pass != UINT64_MAX) /* a foreign thread may have looked at no channel */
+        *why = USP_WAITS;
+    return NULL;
 }
 
 /* ---- waiting ---- */
@@ -129,115 +242,174 @@ static inline size_t guard_of(const uvcsp_guard *guards, size_t offer)
 }
 
 /* Woken by an end, or from another worker. */
-__attribute__((noinline, cold)) static long woken(uvcsp_guard *guards, size_t n, const char *site,
-                                                  struct usp_task *self, size_t n_offers)
+__attribute__((noinline, cold)) static int woken(uvcsp_guard *guards, uint64_t packed_choice, const char *site,
+                                                 struct usp_task *self)
 {
-    struct usp_choice choice = {.guards = guards, .n = n, .site = site, .n_offers = n_offers};
+    struct usp_choice choice = {.guards = guards, .n = n_of(packed_choice), .site = site,
+                                .n_offers = usp_wait_of(self)->n};
     long result = usp_choice_woken(&choice, self);
     if (result == -UVCSP_POISONED || result == -UVCSP_RETIRED)
         usp_current()->failed = (int)choice.ended;
-    return result;
+    if (result == USP_RETRY)
+        return usp_choice_generally(guards, n_of(packed_choice), mode_of(packed_choice), site);
+    return usp_choice_over(result, guards, site);
+}
+
+/* That guard was taken. Others may have run since the first end was looked at. */
+static inline __attribute__((always_inline)) int taken(const uvcsp_guard *guards, bool fair, const uvcsp_guard *guard)
+{
+    struct usp_end *first = guards[0].subject;
+    usp_current()->failed = -1;
+    if (fair && first->magic == USP_END_MAGIC)
+        first->fair_next = offset_of(guards, guard + 1);
+    return (int)(guard - guards);
+}
+
+static int waited(void *guards, uint64_t choice, const void *site, const void *from)
+{
+    (void)from;
+    struct usp_task *self = usp_current()->task;
+    if (__builtin_expect(self->outcome != 0, 0))
+        return woken(guards, choice, site, self);
+    size_t guard = usp_commit_index(atomic_load_explicit(&self->commit, memory_order_acquire));
+    size_t n_offers = usp_wait_of(self)->n;
+    withdraw(usp_offers_of(self), n_offers);
+    atomic_store_explicit(&self->commit, USP_NONE, memory_order_relaxed);
+    if (n_offers != n_of(choice))
+        guard = guard_of(guards, guard);
+    return taken(guards, is_fair(choice), (uvcsp_guard *)guards + guard);
 }
 
 /* All guards that are on have been looked at, and are of channels where nobody waits. */
-__attribute__((noinline)) static long wait_here(uvcsp_guard *guards, size_t n, const char *site,
-                                                size_t n_offers)
+__attribute__((noinline)) static int wait_here(uvcsp_guard *guards, uint64_t choice, const char *site)
 {
     struct usp_task *self = usp_current()->task;
     struct usp_wait *wait = usp_wait_of(self);
-    if (n_offers == 0 || (n_offers > 1 && n_offers > wait->room))
-        return USP_RETRY;
-    wait->n = (uint32_t)n_offers;
-    self->site = site;
-    struct usp_offer *offers = usp_offers_of(self);
-    if (!offer_all(guards, n, self, offers))
-        return USP_RETRY;
-    usp_park();
-    if (__builtin_expect(self->outcome != 0, 0))
-        return woken(guards, n, site, self, n_offers);
-    size_t taken = usp_commit_index(atomic_load_explicit(&self->commit, memory_order_acquire));
-    withdraw(offers, n_offers);
-    atomic_store_explicit(&self->commit, USP_NONE, memory_order_relaxed);
-    return (long)(n_offers == n ? taken : guard_of(guards, taken));
-}
-
-/* The guard that was taken; USP_RETRY; or USP_WAITS, and how many offers it would take. */
-static inline __attribute__((always_inline)) long look(const uvcsp_guard *guards, size_t n,
-                                                       size_t start, size_t *n_offersp)
-{
-    const uvcsp_guard *guard = &guards[start], *end_of_all = &guards[n];
-    size_t n_offers = 0;
-    bool timed = false;
-    for (size_t left = n; left > 0; left--) {
-        if (guard->on) {
-            struct usp_end *end = end_of(guard);
-            if (__builtin_expect(!end, 0)) {
-                if (guard->kind != UVCSP_GUARD_TIMEOUT || guard->seconds <= 0)
-                    return USP_RETRY;
-                timed = true;
-            } else {
-                struct usp_channel *channel = end->channel;
-                if (__builtin_expect(!is_near(channel), 0))
-                    return USP_RETRY;
-                if (channel->waiting[usp_other(side_of(guard))].head) {
-                    int met = meet(channel, side_of(guard), guard->data);
-                    if (__builtin_expect(met != NOBODY, 1))
-                        return met == MET ? guard - guards : USP_RETRY;
-                }
-                n_offers++;
-            }
-        }
-        if (++guard == end_of_all)
-            guard = guards;
+    size_t n = n_of(choice), n_offers = 0;
+    bool all_good = true;
+    for (size_t i = 0; i < n; i++) {
+        n_offers += guards[i].on;
+        all_good &= !guards[i].on || guards[i].data;
     }
-    *n_offersp = n_offers;
-    return timed ? USP_RETRY : USP_WAITS;
+    if (all_good && n_offers > 0 && (n_offers == 1 || n_offers <= wait->room)) {
+        wait->n = (uint32_t)n_offers;
+        self->site = site;
+        if (offer_all(guards, n, self, usp_offers_of(self)))
+            return park_then(usp_sched.head, waited, guards, choice, site, NULL);
+    }
+    return usp_choice_generally(guards, n, mode_of(choice), site);
 }
 
-/* Nobody waits at any of the channels, but others are ready to run, and may be the partners that the choice looks
+/* Nobody waited at any of the channels, but others were ready to run, and might be the partners that the choice looks
    for. To let them run and look again costs half of what offers cost that are then taken back. Where that was
    in vain lately, it is not tried each time. */
-static inline bool lets_others_run(struct usp_fibre *fibre)
+__attribute__((noinline)) static int again_slowly(uvcsp_guard *guards, uint64_t choice, const char *site,
+                                                  const uvcsp_guard *from)
 {
-    if (!usp_sched.head)
-        return false;
-    if (fibre->hasty > 0) {
-        fibre->hasty--;
-        return false;
+    int why;
+    const uvcsp_guard *guard = look(guards, n_of(choice), from, false, &why);
+    struct usp_fibre *fibre = usp_current();
+    if (guard) {
+        fibre->hasty = fibre->hasty_after = 0;
+        return taken(guards, is_fair(choice), guard);
     }
-    usp_yield();
-    return true;
+    fibre->hasty = fibre->hasty_after = (fibre->hasty_after * 2 + 1) & 63;
+    if (why == USP_WAITS && !fibre->kill)
+        return wait_here(guards, choice, site);
+    return usp_choice_generally(guards, n_of(choice), mode_of(choice), site);
 }
 
-long usp_choice_near(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const char *site)
+static inline __attribute__((always_inline)) int again_if(bool fair, uvcsp_guard *guards, uint64_t choice,
+                                                          const void *site, const void *from)
 {
+    int why;
+    const uvcsp_guard *guard = look(guards, n_of(choice), from, true, &why);
+    if (__builtin_expect(!guard, 0))
+        return again_slowly(guards, choice, site, from);
     struct usp_fibre *fibre = usp_current();
-    struct usp_end *first = NULL;
-    size_t start = 0, n_offers = 0;
-    if (mode != UVCSP_PRI && n > 1) {
-        first = end_of(&guards[0]);
-        if (!first || !first->task || first->fair_key != usp_choice_key(guards, n, site, first))
-            return USP_RETRY;
-        start = first->fair_next < n ? first->fair_next : 0;
-    } else if (n == 0) {
-        return USP_RETRY;
+    fibre->hasty = fibre->hasty_after = 0;
+    return taken(guards, fair, guard);
+}
+
+static int again_fair(void *guards, uint64_t choice, const void *site, const void *from)
+{
+    return again_if(true, guards, choice, site, from);
+}
+
+static int again(void *guards, uint64_t choice, const void *site, const void *from)
+{
+    return again_if(false, guards, choice, site, from);
+}
+
+static inline __attribute__((always_inline)) int wait_or_let_run(bool fair, uvcsp_guard *guards, uint64_t choice,
+                                                                 const char *site, const uvcsp_guard *from)
+{
+    struct usp_fibre *fibre = usp_current(), *next = usp_sched.head;
+    if (!fibre->task || fibre->kill)
+        return usp_choice_generally(guards, n_of(choice), mode_of(choice), site);
+    if (next && fibre->hasty == 0) {
+        fibre->next = NULL; /* to the end of the queue */
+        usp_sched.tail->next = fibre;
+        usp_sched.tail = fibre;
+        return park_then(next, fair ? again_fair : again, guards, choice, site, from);
     }
-    long taken = look(guards, n, start, &n_offers);
-    if (__builtin_expect(taken == USP_WAITS, 0)) {
-        if (!fibre->task || fibre->kill)
-            return USP_RETRY;
-        if (lets_others_run(fibre)) {
-            taken = look(guards, n, start, &n_offers);
-            fibre->hasty_after = taken >= 0 ? 0 : (fibre->hasty_after * 2 + 1) & 63;
-            fibre->hasty = fibre->hasty_after;
-        }
-        if (taken == USP_WAITS && !fibre->kill)
-            taken = wait_here(guards, n, site, n_offers);
+    fibre->hasty -= next && fibre->hasty > 0;
+    return wait_here(guards, choice, site);
+}
+
+/* ---- all of it ---- */
+
+__attribute__((noinline)) static int choose_slowly(uvcsp_guard *guards, uint64_t choice, const char *site,
+                                                   const uvcsp_guard *from)
+{
+    int why;
+    const uvcsp_guard *guard = look(guards, n_of(choice), from, false, &why);
+    if (guard)
+        return taken(guards, is_fair(choice), guard);
+    if (why == USP_WAITS)
+        return wait_or_let_run(is_fair(choice), guards, choice, site, from);
+    return usp_choice_generally(guards, n_of(choice), mode_of(choice), site);
+}
+
+/* By priority, or of one guard, or of far too many, or it is not known where to start. */
+__attribute__((noinline)) static int choose_otherwise(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode,
+                                                      const char *site)
+{
+    if (!guards || n - 1 >= USP_MOST_GUARDS || (n > 1 && mode != UVCSP_PRI))
+        return usp_choice_generally(guards, n, mode, site);
+    return choose_slowly(guards, packed(n, mode), site, guards);
+}
+
+/* What stands first is an end if it is in the arena and its key matches: of one that is freed, or nobody's, that is 0
+   (unlink_end). */
+static inline __attribute__((always_inline)) int choose(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode,
+                                                        const char *site)
+{
+    if (__builtin_expect(mode == UVCSP_PRI || !guards || n - 2 >= USP_MOST_GUARDS - 1, 0))
+        return choose_otherwise(guards, n, mode, site);
+    const struct usp_end *first = guards[0].subject;
+    if (__builtin_expect(!usp_arena_may_hold(first) || first->fair_key != usp_choice_key(guards, n, site), 0))
+        return choose_otherwise(guards, n, mode, site);
+    size_t next = first->fair_next;
+    const uvcsp_guard *from = next < n * sizeof *guards ? (const void *)((const char *)guards + next) : guards;
+    int why;
+    const uvcsp_guard *guard = look(guards, n, from, true, &why);
+    if (__builtin_expect(guard != NULL, 1)) {
+        usp_current()->failed = -1;
+        ((struct usp_end *)guards[0].subject)->fair_next = offset_of(guards, guard + 1);
+        return (int)(guard - guards);
     }
-    if (__builtin_expect(taken < 0, 0))
-        return taken == USP_WAITS ? USP_RETRY : taken;
-    fibre->failed = -1;
-    if (first)
-        first->fair_next = (uint32_t)taken + 1;
-    return taken;
+    if (why == USP_WAITS)
+        return wait_or_let_run(true, guards, packed(n, UVCSP_FAIR), site, from);
+    return choose_slowly(guards, packed(n, UVCSP_FAIR), site, from);
+}
+
+int uvcsp_alt(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode)
+{
+    return choose(guards, n, mode, usp_alt_site);
+}
+
+int uvcsp_choose(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const char *site)
+{
+    return choose(guards, n, mode, site);
 }

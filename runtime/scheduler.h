@@ -23,10 +23,10 @@
 
 struct usp_sched {
     struct usp_fibre *current;
-    struct usp_fibre *head, *tail; /* the run queue */
-    struct usp_fibre *loop_fibre;
     int turns;                     /* switches left until the loop's fibre gets one; 1 with a seed */
     int seeded_turns;              /* the same, with a seed */
+    struct usp_fibre *head, *tail; /* the run queue */
+    struct usp_fibre *loop_fibre;
     unsigned worker;               /* index of this worker */
     uint32_t holder;               /* what stands in a lock that it holds: `worker` + 1 */
     uint64_t n_live;               /* fibres with an entry, main not counted */

@@ -1,7 +1,10 @@
 #include "runtime/switch.h"
 
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+
+#include "runtime/scheduler.h"
 
 #if !defined(USP_SWITCH_UCONTEXT) && (defined(__x86_64__) || defined(__aarch64__))
 
@@ -75,6 +78,53 @@ __asm__(".text\n"
         "popq %rbp\n\t"
         "jmpq *usp_tail_hook(%rip)\n"
         ".size usp_park_tail, .-usp_park_tail");
+
+/* The frame: the label, d, c, b, a, `then`, what a call preserves, the return address. The record of a fibre begins with its
+   saved stack pointer, usp_sched with the fibre that runs. */
+__asm__(".text\n"
+        ".p2align 4\n"
+        ".globl usp_park_then\n"
+        ".hidden usp_park_then\n"
+        ".type usp_park_then, @function\n"
+        "usp_park_then:\n\t"
+        "pushq %rbp\n\t"
+        "pushq %rbx\n\t"
+        "pushq %r12\n\t"
+        "pushq %r13\n\t"
+        "pushq %r14\n\t"
+        "pushq %r15\n\t"
+        "pushq %r8\n\t"
+        "pushq %rdi\n\t"
+        "pushq %rsi\n\t"
+        "pushq %rdx\n\t"
+        "pushq %rcx\n\t"
+        "leaq usp_then_resume(%rip), %rax\n\t"
+        "pushq %rax\n\t"
+        "movq usp_sched(%rip), %rcx\n\t"
+        "movq %r9, usp_sched(%rip)\n\t"
+        "movq %rsp, (%rcx)\n\t"
+        "movq (%r9), %rsp\n\t"
+        "popq %rax\n\t"
+        "jmpq *%rax\n\t"
+        ".p2align 4\n"
+        "usp_then_resume:\n\t"
+        "popq %rcx\n\t"
+        "popq %rdx\n\t"
+        "popq %rsi\n\t"
+        "popq %rdi\n\t"
+        "callq *(%rsp)\n\t"
+        "addq $8, %rsp\n\t"
+        "popq %r15\n\t"
+        "popq %r14\n\t"
+        "popq %r13\n\t"
+        "popq %r12\n\t"
+        "popq %rbx\n\t"
+        "popq %rbp\n\t"
+        "popq %rcx\n\t"
+        "jmpq *%rcx\n\t"
+        ".size usp_park_then, .-usp_park_then");
+_Static_assert(offsetof(struct usp_sched, current) == 0 && offsetof(struct usp_fibre, sp) == 0,
+               "usp_park_then knows where they are");
 
 void usp_park_tail_slow(void *sp)
 {
