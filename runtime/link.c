@@ -33,8 +33,10 @@ static char *scratch;
 int usp_link_init(void)
 {
     usp_link_by_peer = calloc(1, USP_MAX_WORKERS * sizeof *usp_link_by_peer + SCRATCH_SIZE);
+    if (!usp_link_by_peer)
+        return -ENOMEM;
     scratch = (char *)(usp_link_by_peer + USP_MAX_WORKERS);
-    return usp_link_by_peer ? 0 : -ENOMEM;
+    return 0;
 }
 
 /* Called where `confirmed`, `have` or `left` may have changed. */
