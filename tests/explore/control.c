@@ -332,6 +332,7 @@ void control_init(unsigned n_workers)
 {
     setenv("UVCSP_DEADLOCK", "off", 1);
     setenv("UVCSP_SPIN", "0", 1);
+    unsetenv("UVCSP_PAR");
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     MUST(shared != MAP_FAILED);
     control = &shared->control;
