@@ -80,6 +80,7 @@ struct usp_fibre *__wrap_usp_pick_slowly(void)
     run_switches++;
     if (light.mode == BY_LIBRARY || !usp_sched.head)
         return __real_usp_pick_slowly();
+    usp_sched.turns = 1; /* so that it is asked the next time, too */
     return pick_chosen();
 }
 
