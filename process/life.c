@@ -25,7 +25,7 @@ static void tell_joiner(struct usp_join *join, bool failed)
         usp_wake(join->task);
 }
 
-void usp_process_run_deferred(struct usp_process *process)
+__attribute__((noinline)) void usp_process_run_deferred(struct usp_process *process)
 {
     /* taken off before it runs: if it ends the process in its turn, the next one is where that goes on */
     while (process->deferred) {
@@ -233,7 +233,7 @@ static void run(struct usp_unborn *unborn)
     }
     process->kind->run(process->args);
     fibre->kill = 0; /* what is deferred may communicate */
-    if (process->deferred)
+    if (__builtin_expect(process->deferred != NULL, 0))
         usp_process_run_deferred(process);
     conclude(process, fibre, 0, NULL, USP_LEAVE_RETIRE);
 }

@@ -15,6 +15,7 @@
 #include <uvcsp/process.h>
 
 #include "channels/channel.h"
+#include "runtime/arena.h"
 #include "runtime/fibre.h"
 #include "runtime/sources.h"
 
@@ -54,10 +55,15 @@ struct usp_process {
             struct usp_process *next;  /* in the free list, in its group, among those that start together */
             struct usp_task *task;     /* NULL before it joins; of one without parameters until it first runs */
             struct usp_fibre *parent;
-            int kill;
-            bool started_others;
-            bool started;              /* the value has been used up */
-            bool joined;               /* connections among its arguments are its own */
+            union {
+                uint64_t marks;        /* all of these */
+                struct {
+                    int kill;
+                    bool started_others;
+                    bool started;      /* the value has been used up */
+                    bool joined;       /* connections among its arguments are its own */
+                };
+            };
         };
     };
     unsigned long serial;              /* 0: free */
@@ -96,12 +102,11 @@ void usp_process_release_arguments(struct usp_process *process);
 extern struct usp_process *usp_free_processes;
 static inline void usp_process_release(struct usp_process *process)
 {
-    if (!process->kind || !usp_process_is_plain(process))
+    if (__builtin_expect(!process->kind || !usp_process_is_plain(process), 0))
         usp_process_release_arguments(process);
     process->serial = 0;
     process->task = NULL;
-    process->kill = 0;
-    process->started_others = process->started = process->joined = false;
+    process->marks = 0;
     process->next = usp_free_processes;
     usp_free_processes = process;
 }
@@ -109,10 +114,57 @@ void usp_values_deinit(void);
 
 /* ---- task.c ---- */
 
+#define USP_KEPT 1024 /* tasks at most that are kept for the next processes */
+extern struct usp_kept_tasks {
+    struct usp_task *first; /* linked by `mail_next` */
+    unsigned n;
+    struct usp_worker *self;
+} usp_kept;
+
+struct usp_task *usp_task_make(void);
 /* A task of this worker. NULL: the arena is full. */
-struct usp_task *usp_task_new(const char *name);
+static inline struct usp_task *usp_task_new(const char *name)
+{
+    struct usp_task *task = usp_kept.first;
+    if (__builtin_expect(task != NULL, 1)) {
+        usp_kept.first = task->mail_next;
+        usp_kept.n--;
+        task->hope.epoch++; /* whoever knew the last one that it was */
+        usp_arena_unshelve(task->word, USP_BLOCK_TASK);
+        USP_FAILPOINT("task-off-the-shelf");
+    } else {
+        task = usp_task_make();
+        if (!task)
+            return NULL;
+    }
+    task->name = name;
+    atomic_store_explicit(&usp_kept.self->tasks_made, /* nobody else writes it */
+                          atomic_load_explicit(&usp_kept.self->tasks_made, memory_order_relaxed) + 1,
+                          memory_order_release);
+    return task;
+}
+void usp_task_discard(struct usp_task *task);
 /* Nothing waits in it, and it has no end and no channel any more. */
-void usp_task_free(struct usp_task *task);
+static inline void usp_task_free(struct usp_task *task)
+{
+    struct usp_wait *wait = usp_wait_of(task);
+    if (__builtin_expect(wait->table != NULL || usp_kept.n >= USP_KEPT, 0)) {
+        usp_task_discard(task);
+        return;
+    }
+    atomic_store_explicit(&task->commit, USP_NONE, memory_order_relaxed);
+    task->waking = 0;
+    task->flags = 0;
+    task->site = NULL;
+    wait->n = 0;
+    task->hope.state = task->hope.sources = task->hope.n_events = task->hope.told = 0;
+    task->hope.handle_of = 0;
+    usp_arena_shelve(task->word);
+    USP_FAILPOINT("task-shelved");
+    task->mail_next = usp_kept.first;
+    usp_kept.first = task;
+    usp_kept.n++;
+}
 /* In a new worker, and when the library is left: those that are kept are not ours any more. */
 void usp_tasks_forget(void);
 
@@ -183,6 +235,12 @@ void usp_deadlock(void);
 
 bool usp_light_mode(void);
 /* Somebody has ended: main may be waiting for that in uvcsp_shutdown(). */
-void usp_somebody_ended(void);
+extern bool usp_waiting_for_all;
+void usp_look_if_all_have_ended(void);
+static inline void usp_somebody_ended(void)
+{
+    if (__builtin_expect(usp_waiting_for_all, 0))
+        usp_look_if_all_have_ended();
+}
 
 #endif

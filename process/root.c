@@ -21,7 +21,7 @@ static const struct uvcsp_kind main_kind = {"main", "main", NULL, 0, no_params};
 static struct usp_process main_process;
 static struct usp_fibre *main_fibre;
 static bool light_mode;
-static bool waiting_for_all; /* main is in uvcsp_shutdown() */
+bool usp_waiting_for_all; /* main is in uvcsp_shutdown() */
 
 bool usp_light_mode(void)
 {
@@ -52,12 +52,12 @@ static bool all_ended(void)
     return usp_sched.n_live == 0 && usp_worker_children() == 0;
 }
 
-void usp_somebody_ended(void)
+void usp_look_if_all_have_ended(void)
 {
     /* the fibre that calls this from usp_process_finish() is still counted */
-    if (waiting_for_all && usp_worker_children() == 0 &&
+    if (usp_waiting_for_all && usp_worker_children() == 0 &&
         usp_sched.n_live == (usp_current() == usp_sched.loop_fibre ? 0u : 1u)) {
-        waiting_for_all = false;
+        usp_waiting_for_all = false;
         usp_ready(main_fibre);
     }
 }
@@ -65,8 +65,8 @@ void usp_somebody_ended(void)
 /* Nothing in the program can ever run again. */
 static void on_stuck(void)
 {
-    if (waiting_for_all) { /* light processes that wait for ever do not keep a program from ending */
-        waiting_for_all = false;
+    if (usp_waiting_for_all) { /* light processes that wait for ever do not keep a program from ending */
+        usp_waiting_for_all = false;
         usp_ready(main_fibre);
         return;
     }
@@ -78,15 +78,15 @@ static void wait_for_all(void)
 {
     do {
         while (!all_ended()) {
-            waiting_for_all = true;
+            usp_waiting_for_all = true;
             main_process.task->hope.epoch++;
             main_process.task->hope.state |= USP_HOPE_ENDS;
             usp_park();
             main_process.task->hope.state &= (uint8_t)~USP_HOPE_ENDS;
-            if (!waiting_for_all)
+            if (!usp_waiting_for_all)
                 break;
         }
-        waiting_for_all = false;
+        usp_waiting_for_all = false;
         usp_sched_hooks.drain();
     } while (usp_worker_children() > 0 || usp_supervise_pending());
 }
@@ -195,7 +195,7 @@ static void adopted(void)
     usp_deadlock_begin();
     usp_tasks_forget();
     main_fibre = NULL;
-    waiting_for_all = false;
+    usp_waiting_for_all = false;
 }
 
 static int enter(void)
@@ -207,7 +207,7 @@ static int enter(void)
     usp_life_init();
     usp_worker_hooks.adopted = adopted;
     usp_worker_hooks.stuck = on_stuck;
-    usp_worker_hooks.orphan_ended = usp_somebody_ended;
+    usp_worker_hooks.orphan_ended = usp_look_if_all_have_ended;
     usp_deadlock_begin();
     read_environment();
     main_fibre = usp_current();

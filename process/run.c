@@ -54,7 +54,7 @@ static void free_batch(struct batch *batch)
 }
 
 /* The first failure to start cannot wake a joiner that does not wait yet: one more is counted until then. */
-static inline int wait_for(struct usp_join *join)
+static int wait_for(struct usp_join *join)
 {
     struct usp_hope *hope = &join->task->hope;
     hope->told &= (uint8_t)~USP_TOLD_DEADLOCK;
@@ -64,6 +64,18 @@ static inline int wait_for(struct usp_join *join)
         usp_park();
         hope->state &= (uint8_t)~USP_HOPE_JOINS;
     }
+    return __builtin_expect(hope->told & USP_TOLD_DEADLOCK, 0) ? -EDEADLK : join->failed;
+}
+
+/* The same for those that have just been conceived, none of whom has run: `join` counts them alone. */
+static inline int wait_for_plain(struct usp_join *join)
+{
+    struct usp_hope *hope = &join->task->hope;
+    hope->told &= (uint8_t)~USP_TOLD_DEADLOCK;
+    hope->epoch++;
+    hope->state |= USP_HOPE_JOINS;
+    usp_park();
+    hope->state &= (uint8_t)~USP_HOPE_JOINS;
     return __builtin_expect(hope->told & USP_TOLD_DEADLOCK, 0) ? -EDEADLK : join->failed;
 }
 
@@ -105,7 +117,7 @@ int uvcsp_co(const uvcsp_process *values, size_t n)
         if (rc < 0 || n == 0)
             return rc;
     }
-    struct usp_join join = {.task = self->task, .left = n + 1};
+    struct usp_join join = {.task = self->task, .left = n};
     struct usp_process *first = NULL, *last = NULL, **at = &first;
     bool all_plain = true;
     for (size_t i = 0; i < n; i++) {
@@ -129,7 +141,7 @@ int uvcsp_co(const uvcsp_process *values, size_t n)
     if (!all_plain || n == 0)
         return run_joined(first);
     usp_fibres_conceive(&first->unborn, &last->unborn, n);
-    return wait_for(&join);
+    return wait_for_plain(&join);
 }
 
 /* Each is the first of those that a value stands for. */

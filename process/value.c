@@ -93,7 +93,7 @@ static size_t array_length(const void *args, const struct uvcsp_param *param)
 }
 
 /* The arguments, and behind them the arrays of ends that they point to. */
-static void copy_arguments(struct usp_process *process, const void *args)
+static __attribute__((noinline)) void copy_arguments(struct usp_process *process, const void *args)
 {
     const struct uvcsp_kind *kind = process->kind;
     size_t size = (kind->size + 15) & ~(size_t)15, total = size;
@@ -118,6 +118,16 @@ static void copy_arguments(struct usp_process *process, const void *args)
     }
 }
 
+/* The value, its first two members by one store: who copies it loads them together, and would wait for two stores. */
+static inline uvcsp_process value_of(struct usp_process *process)
+{
+    typedef uintptr_t pair __attribute__((vector_size(2 * sizeof(uintptr_t))));
+    uvcsp_process value = {.serial = process->serial};
+    pair both = {(uintptr_t)process->kind, (uintptr_t)process};
+    memcpy(&value, &both, sizeof both);
+    return value;
+}
+
 uvcsp_process uvcsp_process_new(const struct uvcsp_kind *kind, const void *args)
 {
     USP_ENTER();
@@ -126,7 +136,7 @@ uvcsp_process uvcsp_process_new(const struct uvcsp_kind *kind, const void *args)
     process->args = process->room;
     if (!usp_process_is_plain(process))
         copy_arguments(process, args);
-    return (uvcsp_process){kind, process, process->serial};
+    return value_of(process);
 }
 
 /* ---- values ---- */

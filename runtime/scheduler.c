@@ -125,31 +125,40 @@ static inline void become(struct usp_fibre *fibre, struct usp_unborn *unborn)
         fibre->task->fibre = fibre;
 }
 
-/* The process of this fibre has returned. Who comes next and is not born yet is so here. Large stacks are for those who
-   come first, so a fibre on a small one leaves that to others. */
-static bool take_next(struct usp_fibre *self)
-{
-    struct usp_fibre *next = usp_sched.head;
-    if (!next || next->sp || self->stack_class != USP_BIG_STACK || usp_sched.turns <= 1)
-        return false;
-    usp_sched.turns--;
-    usp_sched.head = next->next;
-    become(self, &next->before);
-    return true;
-}
-
 /* The fibre has nothing to run: who runs instead, which may be itself as somebody else. */
-static inline struct usp_fibre *rest(struct usp_fibre *self)
+static __attribute__((noinline)) struct usp_fibre *rest(struct usp_fibre *self)
 {
     self->warm = true;
     self->process = NULL;
-    if (__builtin_expect(!usp_sched.idle && self->stack_class == USP_BIG_STACK, 1)) {
+    if (!usp_sched.idle && self->stack_class == USP_BIG_STACK) {
         usp_sched.idle = self; /* in the list of all it stays */
     } else {
         unlink_fibre(self);
         usp_stack_give(self);
     }
     return usp_pick();
+}
+
+/* The process of this fibre has returned. Who comes next, if he is not born yet, is so here; large stacks are for those who
+   come first, so a fibre on a small one leaves that to others. */
+static inline struct usp_fibre *go_on(struct usp_fibre *self)
+{
+    struct usp_fibre *next = usp_sched.head;
+    bool born = next && next->sp;
+    if (__builtin_expect(!next || self->stack_class != USP_BIG_STACK || (born && usp_sched.idle) ||
+                             usp_sched.turns <= 1,
+                         0))
+        return rest(self);
+    usp_sched.turns--;
+    usp_sched.head = next->next;
+    if (!born) {
+        become(self, &next->before);
+        return self;
+    }
+    self->warm = true;
+    self->process = NULL;
+    usp_sched.idle = self;
+    return next;
 }
 
 /* One process after the other. The switch is here, and not in a function of its own: then calls and returns come in pairs,
@@ -167,9 +176,7 @@ static void fibre_start(void)
     for (;;) {
         usp_born(fibre->process);
         usp_sched.n_live--;
-        if (take_next(fibre))
-            continue;
-        struct usp_fibre *to = rest(fibre);
+        struct usp_fibre *to = go_on(fibre);
         if (to != fibre)
             usp_switch_to(to);
     }
