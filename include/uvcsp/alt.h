@@ -52,14 +52,14 @@ typedef struct uvcsp_guard {
    line on stderr: no guard at all, none switched on, an unknown kind, a NULL or freed end. -EBADF: a
    descriptor that is not open. -ENOMEM. On an error nothing has been communicated.
    (-EPERM and -ENOENT, which would equal the two conditions, are never returned as errors.) */
-UVCSP_HOT_API int uvcsp_alt(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode);
+UVCSP_API UVCSP_DIRECT_ int uvcsp_alt(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode);
 
 /* The index of the guard that ended the calling process's last uvcsp_alt(), or -1. */
 UVCSP_API int uvcsp_alt_failed(void);
 
 /* The form under ALT and PRI_ALT: like uvcsp_alt(), but poison and retirement end the process, as in
    READ, and any other error prints a line and aborts. */
-UVCSP_HOT_API int uvcsp_choose(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const char *site);
+UVCSP_API UVCSP_DIRECT_ int uvcsp_choose(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const char *site);
 
 #define UVCSP_GUARDS_(...) (uvcsp_guard[]){__VA_ARGS__}, sizeof((uvcsp_guard[]){__VA_ARGS__}) / sizeof(uvcsp_guard)
 #define UVCSP_ALT(...) uvcsp_choose(UVCSP_GUARDS_(__VA_ARGS__), UVCSP_FAIR, UVCSP_HERE)

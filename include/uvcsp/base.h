@@ -17,9 +17,9 @@
 #define UVCSP_API __attribute__((visibility("default")))
 /* Of what is called most: not by way of a jump. */
 #if __has_attribute(noplt)
-#define UVCSP_HOT_API UVCSP_API __attribute__((noplt))
+#define UVCSP_DIRECT_ __attribute__((noplt))
 #else
-#define UVCSP_HOT_API UVCSP_API
+#define UVCSP_DIRECT_
 #endif
 
 /* What a checked operation answers. Positive: a condition that the caller has to handle. */

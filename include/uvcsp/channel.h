@@ -125,8 +125,8 @@ UVCSP_API void *uvcsp_out_of(void *channel);
    buffered channel the buffer, has taken part. On poison or retirement these do not return: they end
    the calling process, run what it has deferred, and poison or retire its other ends alike; in main()
    the program ends with a line on stderr and status 1. */
-UVCSP_HOT_API void uvcsp_take(void *in, void *value, const char *site);
-UVCSP_HOT_API void uvcsp_give(void *out, const void *value, const char *site);
+UVCSP_API UVCSP_DIRECT_ void uvcsp_take(void *in, void *value, const char *site);
+UVCSP_API UVCSP_DIRECT_ void uvcsp_give(void *out, const void *value, const char *site);
 
 #define UVCSP_READ(in)                                                                             \
     __extension__({                                                                                \
