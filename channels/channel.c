@@ -8,6 +8,7 @@
 
 #include "channels/message.h"
 #include "runtime/arena.h"
+#include "runtime/link.h"
 #include "runtime/report.h"
 
 #define MAX_CAPACITY (1u << 30)
@@ -230,6 +231,7 @@ void usp_channel_make_common(struct usp_channel *channel)
     unlink_made(channel);
     usp_unbias(channel);
     channel->far = 1;
+    usp_link_expect();
     usp_unlock(channel);
 }
 

@@ -275,7 +275,7 @@ static inline void usp_unlock(struct usp_channel *channel)
 
 /* The lock is held, by bias or not. Afterwards it is held, and not by bias. */
 void usp_unbias(struct usp_channel *channel);
-/* Registers this process for the barrier; once in each worker. Where the kernel has none, nothing is ever
+/* Registers this process for the barrier; new workers inherit that. Where the kernel has none, nothing is ever
    biased. */
 void usp_bias_init(void);
 /* What `bias` is for a channel of that worker's. */

@@ -5,6 +5,7 @@
 
 #include "channels/channel.h"
 #include "runtime/arena.h"
+#include "runtime/link.h"
 #include "runtime/report.h"
 
 static void link_end(struct usp_end *end, struct usp_task *task)
@@ -43,6 +44,7 @@ static void settle(struct usp_channel *channel, unsigned worker)
     usp_unbias(channel); /* the word names its holder, if this worker dies here; `inside` speaks of the new home */
     if (!first) {
         channel->far = 1;
+        usp_link_expect(); /* some of its processes may wait there already */
         return;
     }
     channel->home = (uint16_t)worker;

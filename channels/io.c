@@ -6,6 +6,7 @@
 
 #include "channels/transfer.h"
 #include "runtime/arena.h"
+#include "runtime/link.h"
 #include "runtime/report.h"
 #include "runtime/sources.h"
 
@@ -178,6 +179,8 @@ static int wait_for_partner(struct usp_end *end, void *value, const struct usp_b
         offer->length = bytes->length;
         usp_stash(offer);
     }
+    if (channel->far)
+        usp_link_expect();
     self->site = site;
     USP_MARK("to-wait");
     usp_task_arming(self);

@@ -10,9 +10,7 @@ static bool can_bias;
 
 void usp_bias_init(void)
 {
-    bool can = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
-    if (can != can_bias) /* or a new worker would copy a page for it */
-        can_bias = can;
+    can_bias = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
 }
 
 uint32_t usp_bias_of(unsigned worker)

@@ -7,6 +7,7 @@
 #include "channels/transfer.h"
 #include "runtime/arena.h"
 #include "runtime/failpoint.h"
+#include "runtime/link.h"
 #include "runtime/sources.h"
 
 #define ON_STACK 16 /* guards up to here need no memory but the stack */
@@ -108,6 +109,8 @@ static long offer_all(struct usp_choice *choice, struct usp_task *self, struct u
         offer->filled = 0;
         offer->single = 0;
         offer->looks = end->looks;
+        if (end->channel->far)
+            usp_link_expect();
         if (end->side == USP_WRITER) {
             offer->data = (void *)(uintptr_t)bytes[k].data;
             offer->length = bytes[k].length;

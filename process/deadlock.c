@@ -14,6 +14,7 @@
 #include "process/graph.h"
 #include "process/process.h"
 #include "runtime/report.h"
+#include "runtime/young.h"
 
 #define SOON_MS 100         /* after a worker has fallen asleep */
 #define LATER_MS 1000       /* while others are awake */
@@ -24,9 +25,9 @@
 
 static enum { REPORT, ABORT, OFF } mode;
 static uv_timer_t timer;
-static enum { IDLE, SOON, LATER } armed; /* the timer does not run; will go off soon; some time later */
-static bool begun;        /* it is a handle of this worker's loop */
-static uint32_t seen_runs; /* of this worker, when it last looked */
+static enum { IDLE, SOON, LATER } armed USP_YOUNG; /* the timer does not run; will go off soon; some time later */
+static bool begun USP_YOUNG;        /* it is a handle of this worker's loop */
+static uint32_t seen_runs USP_YOUNG; /* of this worker, when it last looked */
 
 /* ---- what is done ---- */
 
@@ -158,8 +159,9 @@ static void on_timer(uv_timer_t *handle);
 /* Where there are many workers, each looks less often. */
 static void arm(int when)
 {
+    uv_loop_t *loop = usp_loop(); /* first: where it is made, on_loop() is called */
     if (!begun) {
-        begun = uv_timer_init(usp_loop(), &timer) == 0;
+        begun = uv_timer_init(loop, &timer) == 0;
         uv_unref((uv_handle_t *)&timer);
     }
     unsigned soon = SOON_MS * (1 + atomic_load(&usp_shared->n_records) / MANY_WORKERS);
@@ -213,6 +215,13 @@ void usp_deadlock(void)
         look(0);
 }
 
+/* A root that never rests looks as well. */
+static void on_loop(void)
+{
+    if (mode != OFF && usp_worker_is_root())
+        arm(LATER);
+}
+
 static void read_environment(void)
 {
     const char *text = getenv("UVCSP_DEADLOCK");
@@ -226,11 +235,11 @@ static void read_environment(void)
 void usp_deadlock_begin(void)
 {
     begun = false;
-    usp_worker_hooks.rests = on_rest;
-    if (usp_worker_is_root())
+    if (usp_worker_is_root()) { /* the others inherit it */
+        usp_worker_hooks.rests = on_rest;
+        usp_worker_hooks.opened = on_loop;
         read_environment();
+    }
     seen_runs = UINT32_MAX;
-    armed = IDLE; /* a new worker has no loop yet; it gets the timer when it first rests */
-    if (mode != OFF && usp_worker_is_root())
-        arm(LATER); /* a root that never rests looks as well */
+    armed = IDLE; /* there is no loop yet; there is a timer from the first rest on */
 }

@@ -13,15 +13,16 @@
 #include "runtime/link.h"
 #include "runtime/report.h"
 #include "runtime/worker.h"
+#include "runtime/young.h"
 
 const char uvcsp_root = 1;
 
 static const struct uvcsp_param no_params[] = {{UVCSP_PARAM_END, 0, 0}};
 static const struct uvcsp_kind main_kind = {"main", "main", NULL, 0, no_params};
 static struct usp_process main_process;
-static struct usp_fibre *main_fibre;
+static struct usp_fibre *main_fibre USP_YOUNG;
 static bool light_mode;
-bool usp_waiting_for_all; /* main is in uvcsp_shutdown() */
+bool usp_waiting_for_all USP_YOUNG; /* main is in uvcsp_shutdown() */
 
 bool usp_light_mode(void)
 {
@@ -191,7 +192,6 @@ static void adopted(void)
 {
     if (usp_conn_hooks.forked)
         usp_conn_hooks.forked();
-    usp_bias_init();
     usp_deadlock_begin();
     usp_tasks_forget();
     main_fibre = NULL;

@@ -193,7 +193,7 @@ static void member_ended(void *arg, int code, const char *how)
 static int run_forked(struct batch *batch)
 {
     struct usp_join join = {.task = usp_current()->task, .left = batch->n + 1};
-    int *workers = malloc((batch->n ? batch->n : 1) * sizeof *workers);
+    int few[ON_STACK], *workers = batch->n > ON_STACK ? malloc(batch->n * sizeof *workers) : few;
     int rc = workers ? usp_fork_join(batch->all, batch->n, workers) : -ENOMEM;
     for (size_t i = 0; rc == 0 && i < batch->n; i++)
         if (workers[i] >= 0)
@@ -205,7 +205,8 @@ static int run_forked(struct batch *batch)
         }
     for (size_t i = 0; i < batch->n; i++)
         usp_process_release(batch->all[i]);
-    free(workers);
+    if (workers != few)
+        free(workers);
     return rc < 0 ? rc : wait_for(&join);
 }
 

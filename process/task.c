@@ -3,8 +3,9 @@
 #include <string.h>
 
 #include "process/process.h"
+#include "runtime/young.h"
 
-struct usp_kept_tasks usp_kept;
+struct usp_kept_tasks usp_kept USP_YOUNG;
 
 /* The arena is drained. */
 static void give_back(void)

@@ -11,11 +11,12 @@
 #include "runtime/failpoint.h"
 #include "runtime/report.h"
 #include "runtime/spans.h"
+#include "runtime/young.h"
 
 #define LEAST ((size_t)16 << 20) /* where halving ends */
 #define MOST ((size_t)64 << 30)  /* of what is chosen by the machine's memory */
 
-struct usp_arena_range usp_arena_range;
+struct usp_arena_range usp_arena_range USP_YOUNG;
 bool (*usp_lock_stuck)(unsigned holder);
 void (*usp_arena_drains)(void);
 
@@ -23,7 +24,8 @@ void (*usp_arena_drains)(void);
 static struct {
     struct usp_link *head;
     unsigned n;
-} cache[USP_CACHED_CLASSES];
+} cache[USP_CACHED_CLASSES] USP_YOUNG;
+uint32_t usp_arena_me USP_YOUNG;
 
 /* Mapping. */
 
@@ -128,8 +130,13 @@ void usp_arena_adopt(unsigned owner)
 {
     if (owner >= USP_ARENA_OWNERS)
         usp_fatal("arena: no worker can have the number %u", owner);
-    memset(cache, 0, sizeof cache);
-    usp_region.me = owner;
+    /* a new worker writes to as few pages as it can */
+    for (unsigned i = 0; i < USP_CACHED_CLASSES; i++)
+        if (cache[i].n > 0) {
+            cache[i].head = NULL;
+            cache[i].n = 0;
+        }
+    usp_arena_me = owner;
     usp_arena_range.me = usp_word(USP_BLOCK_FREE, owner);
 }
 
@@ -181,7 +188,7 @@ void *usp_arena_alloc(size_t size, enum usp_block_kind kind)
             return NULL;
     }
     USP_FAILPOINT("block-out-of-cache");
-    usp_word_store(usp_word_at(block, &usp_region.classes[class]), usp_word(kind, usp_region.me));
+    usp_word_store(usp_word_at(block, &usp_region.classes[class]), usp_word(kind, usp_arena_me));
     USP_FAILPOINT("block-live");
     return block;
 }
@@ -211,7 +218,7 @@ void usp_arena_free(void *block)
         usp_fatal("arena: %p is freed, which is no live block", block);
     unsigned class = (unsigned)(found - usp_region.classes);
     /* From here on a dead worker's recovery gives it back. */
-    usp_word_store(word, usp_word(USP_BLOCK_CACHED, usp_region.me));
+    usp_word_store(word, usp_word(USP_BLOCK_CACHED, usp_arena_me));
     USP_FAILPOINT("block-freed");
     if (found->limit == 0) {
         usp_spans_give_large(class, block);

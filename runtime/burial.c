@@ -11,6 +11,7 @@
 #include "runtime/failpoint.h"
 #include "runtime/link.h"
 #include "runtime/worker.h"
+#include "runtime/young.h"
 
 /* A dead worker whose blocks wait until every survivor has looked. */
 struct grave {
@@ -21,7 +22,7 @@ struct grave {
     char how[200];
 };
 
-static struct grave *graves;
+static struct grave *graves USP_YOUNG;
 
 /* ---- what the root takes over ---- */
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/single_threaded.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -30,6 +31,7 @@ struct order {
     usp_ended_fn *ended;
     void *ended_arg;
     struct usp_fibre *requester;
+    int watch, place; /* descriptors, or -1 */
     int orphan_signal; /* SIGRTMAX is a function, on a page that the child need not touch */
     int result;
 };
@@ -81,6 +83,35 @@ void usp_signals_install(void)
     sigaction(USP_SIGNAL_ORPHAN, &action, NULL);
 }
 
+/* ---- what streams hold ---- */
+
+/* fflush(NULL) writes to the lock of every stream, and so to a page that parent and child then copy, and runs code that
+   the child has to map. So it is only called where there may be something to flush. */
+#ifdef __GLIBC__
+extern FILE *_IO_list_all;
+
+static bool streams_are_empty(void)
+{
+    if (!__libc_single_threaded) /* the list could change meanwhile */
+        return false;
+    for (const FILE *stream = _IO_list_all; stream; stream = stream->_chain)
+        if (stream->_IO_write_ptr > stream->_IO_write_base || stream->_mode > 0 /* wide: kept elsewhere */)
+            return false;
+    return true;
+}
+#else
+static bool streams_are_empty(void)
+{
+    return false;
+}
+#endif
+
+static void flush_streams(void)
+{
+    if (!streams_are_empty())
+        fflush(NULL);
+}
+
 /* ---- the child ---- */
 
 __attribute__((weak)) void __gcov_dump(void);
@@ -89,7 +120,7 @@ __attribute__((weak)) void __gcov_dump(void);
    parent has. */
 void usp_worker_leave(int code)
 {
-    fflush(NULL);
+    flush_streams();
     if (__gcov_dump)
         __gcov_dump();
     _exit(code);
@@ -125,21 +156,18 @@ __attribute__((noreturn)) static void be_born(const struct order *order, pid_t p
         stray();
     self->pid = pid;
     usp_writing = 0;
-    usp_loop_forked();
+    usp_loop_forked(order->watch, order->place);
     usp_link_forget();
     usp_supervise_forget();
     syscall(SYS_prctl, PR_SET_PDEATHSIG, order->orphan_signal, 0, 0, 0);
     if (getppid() != parent)
-        _exit(127);
-    usp_worker_set_home();
+        fail_start(self, -USP_PARENT_ENDED);
+    usp_worker_set_home(pid);
     usp_arena_adopt(order->index);
     usp_sched_adopt(order->index);
     usp_sched.runs = &self->runs;
     usp_linger_forget();
     usp_sleep_forget();
-    int rc = usp_link_listen();
-    if (rc < 0)
-        fail_start(self, rc);
     USP_FAILPOINT("child-ready");
     if (usp_worker_hooks.adopted)
         usp_worker_hooks.adopted();
@@ -152,12 +180,17 @@ __attribute__((noreturn)) static void be_born(const struct order *order, pid_t p
 
 void usp_worker_opened(int error)
 {
-    if (error == 0)
+    bool is_root = usp_worker_is_root();
+    if (error == 0 && (!is_root || usp_link_listens))
         error = usp_link_opened();
-    if (error == 0)
+    if (error == 0 && (!is_root || usp_link_listens))
         error = usp_supervise_start();
+    if (error < 0 && is_root)
+        usp_fatal("cannot go on: %s", strerror(-error));
     if (error < 0)
         fail_start(usp_worker_of(usp_worker_index()), error);
+    if (usp_worker_hooks.opened)
+        usp_worker_hooks.opened();
 }
 
 /* What a worker that has ended since had sent or woken may not have been taken in yet. */
@@ -211,17 +244,18 @@ static void line_buffer_stdout(void)
 static int prepare_parent(void)
 {
     static pid_t prepared;
+    pid_t self = usp_runtime_home();
     int rc = usp_link_listen(); /* each time: the library may have been shut down since */
     if (rc == 0)
         rc = usp_supervise_start();
-    if (rc < 0 || prepared == getpid())
+    if (rc < 0 || prepared == self)
         return rc;
     if (usp_worker_is_root()) {
         prctl(PR_SET_CHILD_SUBREAPER, 1);
         usp_signals_install();
         line_buffer_stdout();
     }
-    prepared = getpid();
+    prepared = self;
     return 0;
 }
 
@@ -233,36 +267,23 @@ static void inherit_stacks(struct usp_fibre *fibre, bool inherit)
         usp_stack_inherit(fibre, inherit);
 }
 
-static int pidfd_open_(pid_t pid)
-{
-    return (int)syscall(SYS_pidfd_open, pid, 0);
-}
-
-/* Where the child's pidfd will be: without one it could not be watched. */
-static int hold_place(void)
-{
-    int fd = fcntl(uv_backend_fd(usp_loop()), F_DUPFD_CLOEXEC, 0);
-    return fd < 0 ? -errno : fd;
-}
-
 static void carry_out(void *arg)
 {
     struct order *order = arg;
     struct usp_worker *child = usp_worker_of(order->index);
     order->result = prepare_parent();
+    if (order->result == 0)
+        order->result = usp_loop_before_fork();
+    order->watch = usp_supervise_watch();
+    order->place = order->result == 0 ? usp_loop_place() : -1; /* where the child's pidfd will be */
+    if (order->result == 0 && order->place < 0)
+        order->result = order->place;
     if (order->result < 0)
         return;
-    int place = hold_place();
-    order->result = place < 0 ? place : usp_loop_before_fork(place);
-    if (order->result < 0) {
-        if (place >= 0)
-            close(place);
-        return;
-    }
-    pid_t parent = getpid();
+    pid_t parent = usp_runtime_home();
     sigset_t all, mask;
     sigfillset(&all);
-    fflush(NULL);
+    flush_streams();
     sigprocmask(SIG_SETMASK, &all, &mask);
     inherit_stacks(order->requester, true);
     pid_t pid = fork();
@@ -271,16 +292,15 @@ static void carry_out(void *arg)
     int error = errno;
     inherit_stacks(order->requester, false);
     sigprocmask(SIG_SETMASK, &mask, NULL);
-    close(place);
+    close(order->place);
     if (pid < 0) {
         order->result = -error;
         return;
     }
     USP_FAILPOINT("parent-forked");
     child->pid = pid;
-    int fd = pidfd_open_(pid);
-    int rc =
-        fd < 0 ? -errno : usp_supervise_add(order->index, pid, fd, order->ended, order->ended_arg);
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    int rc = fd < 0 ? -errno : usp_supervise_add(order->index, pid, fd, order->ended, order->ended_arg);
     if (rc < 0) { /* a child that cannot be watched must not be */
         kill(pid, SIGKILL);
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
@@ -297,7 +317,7 @@ int usp_worker_fork(unsigned index, void (*run)(void *), void *arg, usp_ended_fn
                     void *ended_arg)
 {
     struct order order = {
-        index, usp_worker_of(index)->generation, run, arg, ended, ended_arg, usp_current(), USP_SIGNAL_ORPHAN, 0};
+        index, usp_worker_of(index)->generation, run, arg, ended, ended_arg, usp_current(), -1, -1, USP_SIGNAL_ORPHAN, 0};
     usp_on_loop_stack(carry_out, &order);
     return order.result;
 }

@@ -2,8 +2,10 @@
 #ifndef USP_RUNTIME_FORK_H
 #define USP_RUNTIME_FORK_H
 
+#include <sys/types.h>
+
 /* This operating-system process is a worker of its own now. */
-void usp_worker_set_home(void);
+void usp_worker_set_home(pid_t pid);
 /* Ends the worker if it is done. The hook of the scheduler's of that name. */
 void usp_worker_finished(void);
 

@@ -20,6 +20,7 @@
 
 #include "runtime/scheduler.h"
 #include "runtime/worker.h"
+#include "runtime/young.h"
 
 /* In ticks of the cycle counter, of which a microsecond has two to four thousand. */
 #define SOON 50000        /* what comes within this time has been worth the wait */
@@ -32,12 +33,13 @@
 static struct {
     bool never;
     bool yield_first;     /* what came last had come while the processor was given up */
+    unsigned begun;       /* it has slept at once so many times, and did not think of anything else */
     unsigned skip;        /* so many times more it sleeps at once */
     unsigned penalty;     /* what `skip` will be */
     unsigned processor;
     uint64_t since;       /* it has had its processor */
     uint64_t theirs;      /* ticks of this try in which other workers had it */
-} linger;
+} linger USP_YOUNG;
 
 static _Atomic uint64_t *used(void)
 {
@@ -67,8 +69,7 @@ void usp_linger_reset(void)
 void usp_linger_forget(void)
 {
     linger.yield_first = false;
-    linger.skip = FIRST_SKIPPED;
-    linger.penalty = 0;
+    linger.begun = linger.skip = linger.penalty = 0;
     usp_processor_back();
 }
 
@@ -133,6 +134,10 @@ bool usp_linger(void)
 {
     if (linger.never || (usp_worker_is_root() && atomic_load(&usp_shared->n_running) == 0))
         return false;
+    if (linger.begun < FIRST_SKIPPED) {
+        linger.begun++;
+        return false;
+    }
     if (linger.skip > 0) {
         linger.skip--;
         return false;

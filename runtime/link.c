@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "runtime/failpoint.h"
+#include "runtime/young.h"
 
 #define SMALL_PAYLOAD 8192 /* up to here a payload that the socket does not take is copied and queued */
 #define SCRATCH_SIZE 8192  /* small, for what is read here beyond the headers is copied once more */
@@ -24,9 +25,9 @@ struct request {
 
 struct usp_link_hooks usp_link_hooks;
 
-static struct link *links;
+static struct link *links USP_YOUNG;
 struct link **usp_link_by_peer;
-static unsigned n_queued, n_unquiet;
+static unsigned n_queued USP_YOUNG, n_unquiet USP_YOUNG;
 static struct request *spare;
 static char *scratch;
 
@@ -419,7 +420,8 @@ void usp_link_ended(unsigned worker)
         if (link->peer == worker && !has_bytes(link))
             usp_links_close(link);
     }
-    usp_link_by_peer[worker] = NULL; /* if there is one still, the end of file closes it */
+    if (usp_link_by_peer[worker])
+        usp_link_by_peer[worker] = NULL; /* if there is one still, the end of file closes it */
 }
 
 void usp_link_forget(void)

@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/scheduler.h"
+
 struct usp_task;
 
 enum usp_frame_type {
@@ -82,8 +84,17 @@ unsigned usp_link_queued(void);
 /* The listening socket of this worker, made on the first call. Who connects before there is a loop waits
    in the kernel. 0 or -errno. */
 int usp_link_listen(void);
-/* The worker has a loop now: it takes in who connects. 0 or -errno. */
+/* A new worker does not listen before it has a loop, or waits where others may want a link to it. */
+extern bool usp_link_listens;
+static inline void usp_link_expect(void)
+{
+    if (__builtin_expect(!usp_link_listens, 0) && usp_worker_index() != 0)
+        (void)usp_link_listen(); /* if it fails the arena has to do */
+}
+/* The worker has a loop now: it listens, and takes in who connects. 0 or -errno. */
 int usp_link_opened(void);
+/* The listening socket, or -1. */
+int usp_link_socket(void);
 /* The links to a worker that has ended are closed, once what it sent has been read. */
 void usp_link_ended(unsigned worker);
 

@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #include "runtime/failpoint.h"
+#include "runtime/young.h"
 
 #define BACKLOG 4096
 
-static bool listening;
-static int socket_; /* closed with the handle, once there is a loop */
+bool usp_link_listens USP_YOUNG;
+static int socket_ USP_YOUNG;
+static bool is_open USP_YOUNG; /* it is closed with the handle */
 static uv_pipe_t listener;
 
 /* Whoever knows the address could connect. It has to be the same user, by the word of the kernel,
@@ -68,9 +70,11 @@ static void on_connection(uv_stream_t *server, int status)
         usp_links_close(link);
 }
 
+static int open_listener(void);
+
 int usp_link_listen(void)
 {
-    if (listening)
+    if (usp_link_listens)
         return 0;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
@@ -89,34 +93,40 @@ int usp_link_listen(void)
         return rc;
     }
     socket_ = fd;
-    listening = true;
-    rc = usp_sched.loop ? usp_link_opened() : 0;
+    usp_link_listens = true;
+    rc = usp_sched.loop ? open_listener() : 0;
     if (rc < 0)
         return rc;
     memcpy(self->address, address.sun_path, size - sizeof(sa_family_t));
-    self->address_size = (int)(size - sizeof(sa_family_t));
+    atomic_store_explicit(&self->address_size, (int)(size - sizeof(sa_family_t)), memory_order_release);
     return 0;
 }
 
 int usp_link_opened(void)
 {
-    if (!listening)
-        return 0;
+    return usp_link_listens ? open_listener() : usp_link_listen();
+}
+
+static int open_listener(void)
+{
     int fd = socket_;
     int rc = uv_pipe_init(usp_loop(), &listener, 0);
+    is_open = rc == 0;
     if (rc == 0) {
         rc = uv_pipe_open(&listener, fd);
         if (rc == 0)
             rc = uv_listen((uv_stream_t *)&listener, BACKLOG, on_connection);
         else
             close(fd);
-        if (rc < 0)
+        if (rc < 0) {
             uv_close((uv_handle_t *)&listener, NULL);
+            is_open = false;
+        }
     } else {
         close(fd);
     }
     if (rc < 0)
-        listening = false;
+        usp_link_listens = false;
     else
         uv_unref((uv_handle_t *)&listener);
     return rc;
@@ -145,14 +155,15 @@ static int read_from(unsigned worker, int fd)
 static int connect_to(unsigned worker)
 {
     struct usp_worker *peer = usp_worker_of(worker);
-    if (peer->address_size == 0)
+    int address_size = atomic_load_explicit(&peer->address_size, memory_order_acquire);
+    if (address_size == 0)
         return -ENOTCONN;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    memcpy(address.sun_path, peer->address, (size_t)peer->address_size);
-    socklen_t size = (socklen_t)(sizeof(sa_family_t) + (size_t)peer->address_size);
+    memcpy(address.sun_path, peer->address, (size_t)address_size);
+    socklen_t size = (socklen_t)(sizeof(sa_family_t) + (size_t)address_size);
     /* the kernel answers for the listener, so this does not wait for the other worker to run */
     if (connect(fd, (struct sockaddr *)&address, size) < 0) {
         int rc = -errno;
@@ -200,17 +211,26 @@ int usp_links_to(unsigned worker, struct link **linkp)
 bool usp_links_knocked(void)
 {
     struct pollfd p = {.fd = socket_, .events = POLLIN};
-    return listening && poll(&p, 1, 0) > 0;
+    return usp_link_listens && poll(&p, 1, 0) > 0;
+}
+
+int usp_link_socket(void)
+{
+    return usp_link_listens ? socket_ : -1;
 }
 
 void usp_links_forget_listener(void)
 {
-    listening = false;
+    if (usp_link_listens)
+        usp_loop_keep_place(socket_);
+    usp_link_listens = is_open = false;
 }
 
 void usp_links_close_listener(void)
 {
-    if (listening)
+    if (is_open)
         uv_close((uv_handle_t *)&listener, NULL);
-    listening = false;
+    else if (usp_link_listens)
+        close(socket_);
+    usp_link_listens = is_open = false;
 }

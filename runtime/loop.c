@@ -1,4 +1,6 @@
-/* The loop of a worker. A new worker has none until something needs it: many end before that.
+/* The loop of a worker. It has none until something needs it: many workers end before that, and a parent that only
+   waits for its children can do without. (libuv has a handler run in every child of a process that has had a loop, at
+   the price of a quarter of a fork.)
 
    What a fork copies of the parent's loop is of no use in the child, and cannot be closed there: libuv would
    take the parent's descriptors out of the epoll that both share. Only its descriptors are closed, which the
@@ -6,42 +8,70 @@
    that is written first is copied. Those of the loop itself, which nobody can notice, are kept until the
    child makes its own: so there are enough for that, even if the child's process has used up all others. */
 #include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "runtime/report.h"
 #include "runtime/scheduler.h"
 #include "runtime/sources.h"
+#include "runtime/young.h"
 
 struct loop {
     uv_loop_t uv; /* first: the one is the other */
     struct loop *inherited; /* the parent's, kept where a leak checker finds it */
 };
 
-static struct loop *newest;
+static struct loop *newest USP_YOUNG;
 static uv_async_t keep_alive; /* the loop sleeps, and does not return at once, while it has a handle */
-static volatile bool may_interrupt;
+static volatile bool may_interrupt USP_YOUNG;
 
-#define OWN_FDS 8 /* of a loop, and one for a pidfd */
-static int kept[OWN_FDS];
-static size_t n_kept;
+#define LOOP_FDS 7 /* what libuv opens for a loop, and for the first one of a process */
+#define KEPT_FDS 9 /* and what the parent has beside them */
+static int kept[KEPT_FDS] USP_YOUNG;
+static size_t n_kept USP_YOUNG;
 
 static struct {
     int *fds;
     size_t n, room;
     bool has_signals;
     bool failed;
-} listed;
+} listed USP_YOUNG;
 
 static void nothing(uv_async_t *handle)
 {
     (void)handle;
 }
 
-int usp_loop_open(void)
+static void close_kept(void)
 {
     while (n_kept > 0)
         close(kept[--n_kept]);
+}
+
+int usp_loop_reserve(void)
+{
+    int fd = eventfd(0, EFD_CLOEXEC);
+    while (fd >= 0 && n_kept + 1 < LOOP_FDS) {
+        kept[n_kept++] = fd;
+        fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    }
+    if (fd < 0) {
+        int rc = -errno;
+        close_kept();
+        return rc;
+    }
+    kept[n_kept++] = fd;
+    return 0;
+}
+
+static int open_loop(void)
+{
+    close_kept();
     struct loop *loop = malloc(sizeof *loop);
     int rc = loop ? uv_loop_init(&loop->uv) : -ENOMEM;
     if (rc < 0) {
@@ -68,15 +98,20 @@ int usp_loop_open(void)
 
 uv_loop_t *usp_loop_needed(void)
 {
-    int rc = usp_loop_open();
-    usp_sched_hooks.opened(rc);
+    int rc = open_loop();
+    if (usp_sched_hooks.opened)
+        usp_sched_hooks.opened(rc);
+    if (rc < 0)
+        usp_fatal("there can be no loop: %s", strerror(-rc));
     return usp_sched.loop;
 }
 
 /* All of the library's own handles but this one are unreferenced. */
 bool usp_sched_has_foreign(void)
 {
-    uv_loop_t *loop = usp_loop();
+    uv_loop_t *loop = usp_sched.loop;
+    if (!loop)
+        return false;
     uv_unref((uv_handle_t *)&keep_alive);
     bool foreign = uv_loop_alive(loop);
     uv_ref((uv_handle_t *)&keep_alive);
@@ -115,9 +150,8 @@ static void list_fd(int fd)
 }
 
 /* A handle that owns a descriptor: a child can make no use of either. */
-static void list_handle(uv_handle_t *handle, void *arg)
+static void list_handle(uv_handle_t *handle)
 {
-    (void)arg;
     uv_os_fd_t fd;
     switch (uv_handle_get_type(handle)) {
     case UV_NAMED_PIPE:
@@ -134,30 +168,63 @@ static void list_handle(uv_handle_t *handle, void *arg)
     }
 }
 
-int usp_loop_before_fork(int place)
+int usp_loop_place(void)
 {
-    uv_loop_t *loop = usp_loop();
+    int fd = fcntl(usp_sched.loop ? uv_backend_fd(usp_sched.loop) : kept[0], F_DUPFD_CLOEXEC, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+int usp_loop_before_fork(void)
+{
+    uv_loop_t *loop = usp_sched.loop;
     listed.n = 0;
-    listed.failed = false;
+    listed.failed = listed.has_signals = false;
+    if (!loop)
+        return 0;
     listed.has_signals = uv_is_active((uv_handle_t *)&loop->child_watcher);
-    uv_walk(loop, list_handle, NULL);
-    const int own[OWN_FDS] = {uv_backend_fd(loop), loop->signal_pipefd[0], loop->signal_pipefd[1],
-                              loop->async_io_watcher.fd, loop->async_wfd, loop->inotify_fd,
-                              loop->emfile_fd, place};
-    memcpy(kept, own, sizeof own);
+    /* not uv_walk(), which writes to every handle on its way, and so to pages that are then copied */
+    void **all = (void **)&loop->handle_queue;
+    for (void **at = *all; at != all; at = *at) {
+        uv_handle_t *handle = (void *)((char *)at - offsetof(uv_handle_t, handle_queue));
+        if (handle != (uv_handle_t *)&loop->child_watcher)
+            list_handle(handle);
+    }
     return listed.failed ? -ENOMEM : 0;
 }
 
-void usp_loop_forked(void)
+static void keep(int fd)
 {
+    if (fd > STDERR_FILENO && n_kept < KEPT_FDS)
+        kept[n_kept++] = fd;
+    else if (fd > STDERR_FILENO)
+        close(fd);
+}
+
+void usp_loop_keep_place(int fd)
+{
+    /* by syscall(), which lies on a page that is touched anyway */
+    if (n_kept == 0 || n_kept == KEPT_FDS || syscall(SYS_dup3, kept[0], fd, O_CLOEXEC) < 0)
+        close(fd);
+    else
+        kept[n_kept++] = fd;
+}
+
+void usp_loop_forked(int watch, int place)
+{
+    uv_loop_t *loop = usp_sched.loop;
     may_interrupt = false;
-    usp_sources_forget(listed.has_signals ? usp_sched.loop : NULL);
     for (size_t i = 0; i < listed.n; i++)
         close(listed.fds[i]);
-    for (int i = 0; i < OWN_FDS; i++)
-        if (kept[i] > STDERR_FILENO)
-            kept[n_kept++] = kept[i];
-    usp_sched.loop = NULL;
+    usp_sources_forget(listed.has_signals ? loop : NULL);
+    if (loop) {
+        const int own[] = {loop->backend_fd, loop->signal_pipefd[0], loop->signal_pipefd[1],
+                           loop->async_io_watcher.fd, loop->async_wfd, loop->emfile_fd, watch,
+                           loop->inotify_fd};
+        for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+            keep(own[i]);
+        usp_sched.loop = NULL;
+    }
+    keep(place);
 }
 
 /* ---- the end ---- */
@@ -172,8 +239,13 @@ static void close_left(uv_handle_t *handle, void *arg)
 int usp_loop_close(void)
 {
     uv_loop_t *loop = usp_sched.loop;
+    close_kept();
+    free(listed.fds);
+    memset(&listed, 0, sizeof listed);
     may_interrupt = false;
     usp_sources_deinit();
+    if (!loop)
+        return 0;
     if (!uv_is_closing((uv_handle_t *)&keep_alive))
         uv_close((uv_handle_t *)&keep_alive, NULL);
     usp_writing++;
@@ -182,8 +254,6 @@ int usp_loop_close(void)
     while (uv_run(loop, UV_RUN_NOWAIT) != 0)
         ;
     usp_writing--;
-    free(listed.fds);
-    memset(&listed, 0, sizeof listed);
     if (uv_loop_close(loop) < 0)
         return -EBUSY; /* the program's handles may still point to it */
     struct loop *older = newest->inherited;

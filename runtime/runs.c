@@ -91,7 +91,7 @@ static void relax(void)
 bool usp_spans_lock_or_take_over(int64_t dead)
 {
     _Atomic uint32_t *lock = &usp_region.spans->lock;
-    uint32_t me = usp_region.me + 1;
+    uint32_t me = usp_arena_me + 1;
     for (unsigned tries = 1;; tries++) {
         uint32_t seen = atomic_load_explicit(lock, memory_order_relaxed);
         bool over = seen != 0 && (int64_t)seen - 1 == dead;
@@ -100,7 +100,7 @@ bool usp_spans_lock_or_take_over(int64_t dead)
                                        lock, &seen, me, memory_order_acquire, memory_order_relaxed))
             return over;
         if (seen == me)
-            usp_fatal("arena: worker %u takes the lock that it holds", usp_region.me);
+            usp_fatal("arena: worker %u takes the lock that it holds", usp_arena_me);
         USP_SPINS(lock);
         if (tries < 64)
             relax();

@@ -11,6 +11,7 @@
 #include "runtime/report.h"
 #include "runtime/sources.h"
 #include "runtime/stack.h"
+#include "runtime/young.h"
 
 #ifdef USP_ASAN
 #include <pthread.h>
@@ -21,21 +22,21 @@
 /* libuv gets a turn when that many ticks of the cycle counter have passed: some 30 microseconds. An idle
    turn costs as much as forty communications. */
 #define POLL_TICKS 60000
-/* In a new worker the first turn comes later: one that has ended by then has never needed a loop. */
+/* Where there is no loop yet the first turn comes later: a worker that has ended by then has never needed one. */
 #define GRACE_TICKS 600000
 
-struct usp_sched usp_sched;
-volatile sig_atomic_t usp_writing;
+struct usp_sched usp_sched USP_YOUNG;
+volatile sig_atomic_t usp_writing USP_YOUNG;
 struct usp_sched_hooks usp_sched_hooks;
 _Thread_local bool usp_here;
 _Thread_local uint64_t usp_gate = UINT64_MAX;
 
-static struct usp_fibre main_fibre;
+static struct usp_fibre main_fibre USP_YOUNG;
 static struct {
     void (*fn)(void *);
     void *arg;
     struct usp_fibre *caller;
-} errand;
+} errand USP_YOUNG;
 
 uint64_t usp_ticks(void)
 {
@@ -108,7 +109,7 @@ __attribute__((noinline)) void usp_switch_to(struct usp_fibre *to)
 #endif
 
 void (*usp_born)(struct usp_unborn *process), (*usp_stillborn)(struct usp_unborn *process);
-static struct usp_fibre *stillborn; /* linked by `next` */
+static struct usp_fibre *stillborn USP_YOUNG; /* linked by `next` */
 
 /* A fibre is from here on the one that `unborn` was to be. */
 static inline void become(struct usp_fibre *fibre, struct usp_unborn *unborn)
@@ -344,6 +345,10 @@ void usp_loop_for_ever(void)
         } else {
             if (usp_sched_hooks.finished)
                 usp_sched_hooks.finished();
+            if (!usp_sched.loop && usp_sched_hooks.doze && usp_sched_hooks.doze()) {
+                usp_sched.polled = usp_ticks() + GRACE_TICKS;
+                continue;
+            }
             if (usp_sched_hooks.linger && usp_sched_hooks.linger())
                 continue;
             if (usp_sched_hooks.sleep)
@@ -368,10 +373,11 @@ static void loop_main(void *arg)
 
 int usp_sched_init(void)
 {
-    int rc = usp_loop_open();
+    int rc = usp_loop_reserve();
     if (rc < 0)
         return rc;
     usp_set_worker(0);
+    usp_sched.polled = usp_ticks() + GRACE_TICKS;
     usp_sched.current = &main_fibre;
     usp_seed_from_environment();
     usp_seed();

@@ -201,14 +201,19 @@ int usp_sched_deinit(void);
 
 /* ---- the loop ---- */
 
-/* 0 or -errno. */
-int usp_loop_open(void);
-/* Closes it; -EBUSY: handles of the program's keep it from being closed. */
+/* In the root: holds descriptors for a loop. 0 or -errno. */
+int usp_loop_reserve(void);
+/* Closes it, if there is one; -EBUSY: handles of the program's keep it from being closed. */
 int usp_loop_close(void);
-/* In the parent: lists what the child has to close, `place` at the last. 0 or -ENOMEM. */
-int usp_loop_before_fork(int place);
-/* In the child: closes what others could notice. There is no loop then. */
-void usp_loop_forked(void);
+/* A descriptor in the place of one that will be needed; or -errno. */
+int usp_loop_place(void);
+/* In the parent: lists what the child has to close. 0 or -ENOMEM. */
+int usp_loop_before_fork(void);
+/* In the child: closes what others could notice. There is no loop then. `watch` (of the parent's loop) and `place` are
+   kept until there is. */
+void usp_loop_forked(int watch, int place);
+/* In the child: closes a descriptor, and keeps its place. */
+void usp_loop_keep_place(int fd);
 
 /* Has fn(arg) run on the stack of the loop's fibre, now, while the caller waits. */
 void usp_on_loop_stack(void (*fn)(void *), void *arg);
@@ -233,6 +238,7 @@ uint64_t usp_ticks(void);
 /* What the floor of workers does in the loop's fibre: empty the mailbox; wait awake for a moment (false: not
    tried); sleep, unless there is something to do; is there nothing left to do for ever? */
 struct usp_sched_hooks {
+    bool (*doze)(void); /* sleeps without a loop. False: not possible, or not for so long */
     void (*drain)(void);
     bool (*linger)(void);
     void (*sleep)(void);

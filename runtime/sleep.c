@@ -18,13 +18,14 @@
 #include "runtime/link.h"
 #include "runtime/sources.h"
 #include "runtime/worker.h"
+#include "runtime/young.h"
 
 #define LONGEST_MS 300 /* without a loop: as often as one that has it would look around (supervise.c) */
 
 #define RARELY 2500000 /* ticks between two turns of a loop in which nothing is expected: about a millisecond */
 
-static uint64_t looked;  /* when the loop last had a turn here */
-static bool was_in_loop; /* something that it has not seen may have been written to a link */
+static uint64_t looked USP_YOUNG;  /* when the loop last had a turn here */
+static bool was_in_loop USP_YOUNG; /* something that it has not seen may have been written to a link */
 
 /* ---- who wakes ---- */
 
@@ -176,6 +177,11 @@ void usp_worker_interrupt(void)
     struct usp_worker *self = usp_worker_of(usp_worker_index());
     atomic_store(&self->knocked, 1);
     atomic_compare_exchange_strong(&self->sleeping, &how, USP_AWAKE);
+}
+
+void usp_sleep_dozed(void)
+{
+    was_in_loop = true;
 }
 
 void usp_sleep_forget(void)

@@ -6,10 +6,11 @@
 #include "runtime/fibre.h"
 #include "runtime/scheduler.h"
 #include "runtime/task.h"
+#include "runtime/young.h"
 
 static struct usp_pool plain = {.size = sizeof(struct usp_source)}; /* those without a timer */
-static uv_prepare_t before_sleep;
-unsigned usp_sources_armed;
+static uv_prepare_t before_sleep USP_YOUNG;
+unsigned usp_sources_armed USP_YOUNG;
 
 struct usp_source *usp_pool_take(struct usp_pool *pool, bool *newp)
 {
@@ -178,9 +179,11 @@ void usp_sources_deinit(void)
 
 void usp_sources_forget(uv_loop_t *loop)
 {
-    usp_signals_forget(loop);
-    usp_timers_forget();
-    usp_fds_forget();
+    if (usp_sched.loop) { /* without one there are only events */
+        usp_signals_forget(loop);
+        usp_timers_forget();
+        usp_fds_forget();
+    }
     usp_pool_forget(&plain);
     usp_sources_armed = 0;
 }

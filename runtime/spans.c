@@ -39,7 +39,7 @@ static struct usp_link *carve(unsigned index, unsigned *np)
     _Atomic uint32_t *words = usp_words_of(list->carved_span, class) + list->carved;
     struct usp_link *head = (struct usp_link *)(void *)at;
     for (uint32_t i = 0; i < n; i++, at += class->step) {
-        usp_word_store(&words[i], usp_word(USP_BLOCK_CACHED, usp_region.me));
+        usp_word_store(&words[i], usp_word(USP_BLOCK_CACHED, usp_arena_me));
         ((struct usp_link *)(void *)at)->next =
             i + 1 < n ? (struct usp_link *)(void *)(at + class->step) : NULL;
     }
@@ -53,7 +53,7 @@ static struct usp_link *carve(unsigned index, unsigned *np)
 static void *take_locked(unsigned index, unsigned *np)
 {
     const struct usp_class *class = &usp_region.classes[index];
-    uint32_t cached = usp_word(USP_BLOCK_CACHED, usp_region.me);
+    uint32_t cached = usp_word(USP_BLOCK_CACHED, usp_arena_me);
     if (index >= USP_LARGE) {
         uint32_t span = usp_run_take(index);
         if (span == 0)

@@ -77,17 +77,17 @@ struct usp_spans {
     uint32_t large[USP_CLASSES - USP_LARGE]; /* first free run; words[run][1] is the next */
 };
 
-/* This worker's view, private: the same addresses in each worker, but for `me`. */
+/* This worker's view, private: the same in each worker. */
 struct usp_region {
     char *base; /* NULL: not mapped */
     size_t bytes;
     struct usp_spans *spans;
     _Atomic uint8_t *shapes;
     _Atomic uint32_t *words;
-    uint32_t me; /* owner */
     struct usp_class classes[USP_CLASSES];
 };
 extern struct usp_region usp_region;
+extern uint32_t usp_arena_me; /* as an owner */
 
 /* A word: kind in bits 0 to 7, owner in bits 16 to 31. */
 #define USP_WORD_CLEAN 0x100u /* of a FREE large block: its memory was given back */

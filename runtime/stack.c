@@ -9,6 +9,7 @@
 
 #include "runtime/fibre.h"
 #include "runtime/report.h"
+#include "runtime/young.h"
 
 #ifdef HAVE_VALGRIND_H
 #include <valgrind/valgrind.h>
@@ -39,13 +40,13 @@ static struct {
     struct usp_fibre *free;
     char *fresh, *fresh_end; /* what is left of the newest slab */
     unsigned n_made;
-} classes[CLASSES];
+} classes[CLASSES] USP_YOUNG;
 
-static struct slab *slabs;
-static struct slab *left; /* in a worker: its parents' records, where a leak checker finds them */
-static unsigned big_in_use;
-static unsigned n_mprotected;
-static bool no_guard_install;
+static struct slab *slabs USP_YOUNG;
+static struct slab *left USP_YOUNG; /* in a worker: its parents' records, where a leak checker finds them */
+static unsigned big_in_use USP_YOUNG;
+static unsigned n_mprotected USP_YOUNG;
+static bool no_guard_install USP_YOUNG;
 
 static size_t size_from_environment(void)
 {

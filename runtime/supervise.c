@@ -14,8 +14,10 @@
 #include "runtime/arena.h"
 #include "runtime/burial.h"
 #include "runtime/link.h"
+#include "runtime/patrol.h"
 #include "runtime/report.h"
 #include "runtime/worker.h"
+#include "runtime/young.h"
 
 struct child {
     struct child *next;
@@ -26,20 +28,19 @@ struct child {
     void *arg;
 };
 
-#define AROUND_MS 300 /* between two looks around */
-#define AT_A_TIME 16  /* records in one of them */
-static uv_timer_t around;
-static bool looks_around;
+#define DOZE_MS 200
+#define MOST_DOZING 64
 
 /* The pidfds lie in an epoll, and libuv watches that: a uv_poll_t for each costs nine system calls. */
-static bool watches;
-static int pidfds;
+static bool watches USP_YOUNG;
+static int pidfds USP_YOUNG;
 static uv_poll_t any_pidfd;
 
-static struct child *children;
-static unsigned n_children;
-static uint32_t orphans_seen;
-static bool looking;
+static struct child *children USP_YOUNG;
+static struct child few[8] USP_YOUNG; /* whose index is not 0 are in use */
+static unsigned n_children USP_YOUNG;
+static uint32_t orphans_seen USP_YOUNG;
+static bool looking USP_YOUNG;
 
 unsigned usp_worker_children(void)
 {
@@ -49,9 +50,12 @@ unsigned usp_worker_children(void)
 /* ---- the end of a child ---- */
 
 /* `code`: what it exited with, or -signal. */
-static void describe(const struct usp_worker *worker, int code, char *text, size_t size)
+void usp_describe_end(const struct usp_worker *worker, int code, char *text, size_t size)
 {
-    if (code == 127 && worker->start_error)
+    if (code == 127 && worker->start_error == USP_PARENT_ENDED)
+        snprintf(text, size, "worker of '%s' (pid %d) was not started: its parent has ended", worker->name,
+                 (int)worker->pid);
+    else if (code == 127 && worker->start_error)
         snprintf(text, size, "worker of '%s' (pid %d) could not start: %s", worker->name,
                  (int)worker->pid, strerror(worker->start_error));
     else if (code >= 0)
@@ -98,6 +102,22 @@ void usp_supervise_lost(unsigned index, const char *why, usp_ended_fn *ended, vo
     end_badly(index, -SIGKILL, how, ended, arg);
 }
 
+static struct child *new_child(void)
+{
+    for (size_t i = 0; i < sizeof few / sizeof few[0]; i++)
+        if (few[i].index == 0)
+            return &few[i];
+    return calloc(1, sizeof(struct child));
+}
+
+static void free_child(struct child *child)
+{
+    if (child >= few && child < few + sizeof few / sizeof few[0])
+        child->index = 0;
+    else
+        free(child);
+}
+
 /* Reaps a child that has ended, puts right what it left, and tells who started it. */
 static void child_ended(struct child *child)
 {
@@ -108,7 +128,8 @@ static void child_ended(struct child *child)
             info.si_status = atomic_load(&usp_worker_of(child->index)->state) != USP_WORKER_ENDED;
             break;
         }
-    epoll_ctl(pidfds, EPOLL_CTL_DEL, child->fd, NULL); /* a new worker may have a copy still */
+    if (watches)
+        epoll_ctl(pidfds, EPOLL_CTL_DEL, child->fd, NULL); /* a new worker may have a copy still */
     close(child->fd);
     unlink_child(child);
     struct usp_worker *worker = usp_worker_of(child->index);
@@ -123,12 +144,12 @@ static void child_ended(struct child *child)
         end_badly(child->index, 0, NULL, child->ended, child->arg);
     } else {
         char how[200];
-        describe(worker, code, how, sizeof how);
+        usp_describe_end(worker, code, how, sizeof how);
         end_badly(child->index, code, how, child->ended, child->arg);
     }
     if (!child->ended && usp_worker_hooks.orphan_ended)
         usp_worker_hooks.orphan_ended();
-    free(child);
+    free_child(child);
 }
 
 static void look_at_each(void)
@@ -159,7 +180,14 @@ static void on_pidfd(uv_poll_t *handle, int status, int events)
         look_at_each();
 }
 
-static int watch_pidfds(void)
+/* With a loop. */
+static int watch(const struct child *child)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)child->pid};
+    return epoll_ctl(pidfds, EPOLL_CTL_ADD, child->fd, &event) < 0 ? -errno : 0;
+}
+
+static int watch_all(void)
 {
     if (watches)
         return 0;
@@ -176,24 +204,75 @@ static int watch_pidfds(void)
     uv_unref((uv_handle_t *)&any_pidfd);
     pidfds = fd;
     watches = true;
-    return 0;
+    for (const struct child *child = children; child && rc == 0; child = child->next)
+        rc = watch(child);
+    return rc;
+}
+
+int usp_supervise_start(void)
+{
+    if (!usp_sched.loop)
+        return 0;
+    int rc = watch_all();
+    return rc < 0 ? rc : usp_patrol_start();
+}
+
+int usp_supervise_watch(void)
+{
+    return watches ? pidfds : -1;
+}
+
+/* A parent that has no loop, and only waits for its children, needs none: it is woken by their ends, and by whoever
+   connects. Whatever else a loop does can wait for a moment; then there is one. */
+bool usp_supervise_doze(void)
+{
+    struct usp_worker *self = usp_worker_of(usp_worker_index());
+    struct pollfd fds[MOST_DOZING + 1] = {{.fd = usp_link_socket(), .events = POLLIN}};
+    nfds_t n = 1;
+    if (n_children == 0 || n_children > MOST_DOZING)
+        return false;
+    for (const struct child *child = children; child; child = child->next)
+        fds[n++] = (struct pollfd){.fd = child->fd, .events = POLLIN};
+    atomic_store_explicit(&self->sleeping, USP_IN_THE_LOOP, memory_order_seq_cst);
+    usp_sleep_dozed();
+    int found = 1;
+    if (!atomic_load_explicit(&self->mailbox, memory_order_seq_cst) && !usp_supervise_pending()) {
+        usp_processor_leave();
+        found = poll(fds, n, DOZE_MS);
+        usp_processor_back();
+    }
+    atomic_store_explicit(&self->sleeping, 0, memory_order_relaxed);
+    if (found <= 0)
+        return found < 0; /* interrupted */
+    for (nfds_t i = 1; i < n; i++) {
+        struct child *child = fds[i].revents ? children : NULL;
+        while (child && child->fd != fds[i].fd)
+            child = child->next;
+        if (child)
+            child_ended(child);
+    }
+    return !fds[0].revents;
 }
 
 int usp_supervise_add(unsigned index, pid_t pid, int fd, usp_ended_fn *ended, void *arg)
 {
-    struct child *child = calloc(1, sizeof *child);
-    int rc = child ? watch_pidfds() : -ENOMEM;
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)pid};
-    if (rc == 0 && epoll_ctl(pidfds, EPOLL_CTL_ADD, fd, &event) < 0)
-        rc = -errno;
+    struct child *child = new_child();
+    int rc = child ? 0 : -ENOMEM;
+    if (rc == 0) {
+        child->index = index;
+        child->pid = pid;
+        child->fd = fd;
+        if (usp_sched.loop)
+            rc = watch_all();
+        if (rc == 0 && watches)
+            rc = watch(child);
+    }
     if (rc < 0) {
         close(fd);
-        free(child);
+        if (child)
+            free_child(child);
         return rc;
     }
-    child->index = index;
-    child->pid = pid;
-    child->fd = fd;
     child->ended = ended;
     child->arg = arg;
     child->next = children;
@@ -229,110 +308,11 @@ void usp_worker_end_children(void)
     usp_supervise_hand_over();
 }
 
-/* Has the process of a record that is RUNNING ended? Then it has crashed, for a worker that ends
-   says so first. Asks the kernel, not the record: the parent may not have seen it yet. */
-static bool has_crashed(struct usp_worker *worker)
+/* Waits for one that is about to end. */
+static void reap(pid_t pid)
 {
-    uint32_t generation = worker->generation;
-    pid_t pid = worker->pid;
-    if (atomic_load(&worker->state) == USP_WORKER_DEAD ||
-        atomic_load(&worker->state) == USP_WORKER_BURIED)
-        return true;
-    int fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    bool ended = fd < 0 ? pid > 0 && errno == ESRCH : poll(&p, 1, 0) > 0;
-    if (fd >= 0)
-        close(fd);
-    /* If it is RUNNING still, the record is still that of the process asked for: it cannot be
-       used again before this worker has answered. */
-    return ended && worker->generation == generation && worker->pid == pid &&
-           atomic_load(&worker->state) == USP_WORKER_RUNNING;
-}
-
-bool usp_supervise_has_ended(unsigned index)
-{
-    struct usp_worker *worker = usp_worker_of(index);
-    return atomic_load(&worker->state) != USP_WORKER_RUNNING || has_crashed(worker);
-}
-
-/* How a process has ended that is another's child. False: it has been reaped. */
-static bool code_of_zombie(pid_t pid, int *codep)
-{
-    char path[32], text[1024];
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (fd >= 0)
-        close(fd);
-    if (n <= 0)
-        return false;
-    text[n] = 0;
-    char *last = strrchr(text, ' '); /* as wait() would give it */
-    int status = last ? atoi(last) : 0;
-    *codep = WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
-    return true;
-}
-
-/* A parent that computes sees no death. So whoever has nothing to do looks now and then whether
-   some worker is dead and nobody has looked after it since the last time. The parent reaps it and
-   tells when it comes to it. */
-static void look_around(uv_timer_t *timer)
-{
-    static uint32_t *suspected; /* generations */
-    static unsigned next;
-    (void)timer;
-    uint32_t n = atomic_load(&usp_shared->n_records);
-    if (!suspected)
-        suspected = calloc(USP_MAX_WORKERS, sizeof *suspected);
-    for (unsigned i = 0; suspected && i < AT_A_TIME && i < n; i++) {
-        unsigned index = next++ % n;
-        struct usp_worker *worker = usp_worker_of(index);
-        uint32_t state = atomic_load(&worker->state);
-        if (index == 0 || index == usp_worker_index() || state == USP_WORKER_BURIED ||
-            atomic_load(&worker->parent) == usp_worker_index() || !has_crashed(worker))
-            continue;
-        if (suspected[index] != worker->generation) {
-            suspected[index] = worker->generation;
-            continue;
-        }
-        char how[200];
-        int code;
-        if (!code_of_zombie(worker->pid, &code))
-            continue; /* the parent is about it */
-        describe(worker, code, how, sizeof how);
-        usp_put_right(index, code == 0 && atomic_load(&worker->gentle) ? NULL : how);
-    }
-}
-
-int usp_supervise_start(void)
-{
-    uv_loop_t *loop = usp_loop(); /* first: where it is made, this is called */
-    if (looks_around)
-        return 0;
-    int rc = uv_timer_init(loop, &around);
-    if (rc == 0)
-        rc = uv_timer_start(&around, look_around, AROUND_MS, AROUND_MS);
-    if (rc < 0)
-        return rc;
-    uv_unref((uv_handle_t *)&around);
-    looks_around = true;
-    return 0;
-}
-
-/* Only what frees the locks: the caller may hold others, and the rest of a burial needs them. */
-bool usp_supervise_stuck(unsigned holder)
-{
-    if (holder >= USP_MAX_WORKERS || holder == usp_worker_index())
-        return false;
-    struct usp_worker *worker = usp_worker_of(holder);
-    if (!has_crashed(worker))
-        return false;
-    uint32_t running = USP_WORKER_RUNNING;
-    atomic_compare_exchange_strong(&worker->state, &running, USP_WORKER_DEAD);
-    usp_arena_recover(holder);
-    if (usp_worker_hooks.seize)
-        usp_worker_hooks.seize(holder);
-    return true;
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
 }
 
 /* A worker whose parent has ended. */
@@ -340,15 +320,21 @@ static void take_over(unsigned index)
 {
     struct usp_worker *worker = usp_worker_of(index);
     uint64_t birth = (uint64_t)worker->generation << 32;
+    siginfo_t info;
     char how[200];
     if (atomic_compare_exchange_strong(&worker->birth, &birth, birth | USP_UNBORN)) {
         snprintf(how, sizeof how, "no worker was started for process '%s': its parent has ended",
                  worker->name);
+        /* its parent knew it: it was killed before it could say so itself, or is to find out that it is not to be */
+        if (worker->pid > 0 && atomic_load(&worker->state) == USP_WORKER_RESERVED &&
+            waitid(P_PID, (id_t)worker->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
+            kill(worker->pid, SIGKILL);
+            reap(worker->pid);
+        }
         end_badly(index, 0, how, NULL, NULL);
         return;
     }
     pid_t pid = (pid_t)(uint32_t)birth;
-    siginfo_t info;
     if ((uint32_t)birth != USP_UNBORN &&
         waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
         int fd = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -359,7 +345,7 @@ static void take_over(unsigned index)
             return;
         }
         kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
+        reap(pid);
         usp_supervise_lost(index, strerror(-rc), NULL, NULL);
         return;
     }
@@ -383,7 +369,7 @@ static void reap_strays(void)
     for (size_t i = 0; i < sizeof usp_shared->strays / sizeof usp_shared->strays[0]; i++) {
         pid_t pid = atomic_exchange(&usp_shared->strays[i], 0);
         if (pid > 0)
-            waitpid(pid, NULL, 0); /* it is about to end */
+            reap(pid);
     }
 }
 
@@ -414,25 +400,41 @@ void usp_supervise_look(void)
     looking = false;
 }
 
+/* The pidfds of brothers and sisters: one beside the other, as a rule, for they were opened in a row. */
+static void close_inherited(void)
+{
+    int least = 0, most = -1;
+    for (const struct child *child = children; child; child = child->next) {
+        if (most >= 0 && child->fd == least - 1) {
+            least--;
+            continue;
+        }
+        if (most >= 0)
+            close_range((unsigned)least, (unsigned)most, 0);
+        least = most = child->fd;
+    }
+    if (most >= 0)
+        close_range((unsigned)least, (unsigned)most, 0);
+}
+
 void usp_supervise_forget(void)
 {
-    for (struct child *child = children; child; child = child->next)
-        close(child->fd);
-    if (watches)
-        close(pidfds);
-    watches = false;
+    close_inherited();
+    watches = false; /* its descriptor is kept: usp_loop_forked() */
     children = NULL;
     n_children = 0;
+    for (size_t i = 0; i < sizeof few / sizeof few[0]; i++)
+        few[i].index = 0;
     usp_burial_forget();
+    usp_patrol_forget();
     looking = false;
-    looks_around = false;
 }
 
 void usp_supervise_deinit(void)
 {
     usp_burial_deinit();
+    usp_patrol_forget(); /* its timer is closed with the loop */
     orphans_seen = 0;
-    looks_around = false; /* its timer is closed with the loop */
     if (watches) {
         uv_close((uv_handle_t *)&any_pidfd, NULL);
         close(pidfds);

@@ -10,11 +10,12 @@
 #include "runtime/fork.h"
 #include "runtime/link.h"
 #include "runtime/report.h"
+#include "runtime/young.h"
 
 struct usp_shared *usp_shared;
 struct usp_worker_hooks usp_worker_hooks;
 
-static pid_t home; /* the process that initialised, or was forked by, the library */
+static pid_t home USP_YOUNG; /* the process that initialised, or was forked by, the library */
 
 /* ---- mailboxes ---- */
 
@@ -96,7 +97,7 @@ int usp_worker_reserve(const char *name)
         worker->name = name;
         worker->pid = 0;
         worker->start_error = 0;
-        worker->address_size = 0;
+        atomic_store(&worker->address_size, 0);
         atomic_store(&worker->birth, (uint64_t)worker->generation << 32);
         atomic_store(&worker->undertaker, USP_NO_UNDERTAKER);
         atomic_store(&worker->counted, 0);
@@ -163,8 +164,8 @@ int usp_runtime_init(void)
     usp_sched.runs = &self->runs;
     atomic_store(&self->state, USP_WORKER_RUNNING);
     atomic_store(&usp_shared->n_records, 1);
-    usp_sched_hooks = (struct usp_sched_hooks){drain, usp_linger, usp_worker_sleep, usp_worker_finished,
-                                               usp_worker_opened};
+    usp_sched_hooks = (struct usp_sched_hooks){usp_supervise_doze, drain, usp_linger, usp_worker_sleep,
+                                               usp_worker_finished, usp_worker_opened};
     usp_linger_reset();
     usp_lock_stuck = usp_supervise_stuck;
     return 0;
@@ -183,10 +184,15 @@ int usp_runtime_deinit(void)
     return rc;
 }
 
-void usp_worker_set_home(void)
+void usp_worker_set_home(pid_t pid)
 {
-    home = getpid();
+    home = pid;
     usp_here_set(true); /* libraries' fork handlers run in this child too */
+}
+
+pid_t usp_runtime_home(void)
+{
+    return home;
 }
 
 bool usp_runtime_is_home(void)

@@ -67,8 +67,8 @@ struct usp_worker {
     _Atomic uint32_t gentle;     /* it calls exit(0): its ends retire */
     uint32_t generation;         /* of this record */
     pid_t pid;
-    int start_error;             /* errno by which its start failed, 0 otherwise */
-    int address_size;
+    int start_error;             /* errno by which its start failed, or USP_PARENT_ENDED; 0 otherwise */
+    _Atomic int address_size;    /* 0: it does not listen yet */
     char address[24];            /* of its listening socket, in the abstract namespace */
     const char *name;            /* of its first process */
     /* for those who look for deadlocks (process/graph.h) */
@@ -82,6 +82,7 @@ struct usp_worker {
 };
 
 #define USP_UNBORN 0xffffffffu
+#define USP_PARENT_ENDED 4096 /* no errno */
 #define USP_NO_UNDERTAKER UINT64_MAX
 
 /* What those who look at a program from outside go by: the layout of this and of the task. */
@@ -168,6 +169,8 @@ bool usp_worker_is_root(void);
 void usp_worker_end_children(void);
 /* Is this operating-system process the one that the library was initialised, or forked, in? */
 bool usp_runtime_is_home(void);
+/* Which one that is. */
+pid_t usp_runtime_home(void);
 /* From an exit handler: this worker ends with exit(0). Its parent gives back what is left of it, as after a crash, but
    without blame. */
 void usp_worker_exiting(void);
@@ -175,6 +178,7 @@ void usp_worker_exiting(void);
 __attribute__((noreturn)) void usp_worker_leave(int code);
 
 struct usp_worker_hooks {
+    void (*opened)(void);                  /* there is a loop now */
     int (*enter)(void);                    /* first use in a process: initialises all floors */
     void (*seize)(unsigned index);         /* in anybody: free the locks that a dead worker holds */
     void (*died)(unsigned index, const char *how); /* in its supervisor: the same, and all else; before anybody
@@ -205,6 +209,11 @@ void usp_linger_forget(void);
 void usp_supervise_look(void);
 /* Is there something that usp_supervise_look() should see? */
 bool usp_supervise_pending(void);
+/* The descriptor by which children are watched on the loop, or -1. */
+int usp_supervise_watch(void);
+/* Sleeps without a loop, until a child ends or something else happens. False: that is not possible, or there should be a
+   loop now. */
+bool usp_supervise_doze(void);
 /* Watches a child. `fd` is its pidfd, owned from here on, also when it fails. 0 or -errno. */
 int usp_supervise_add(unsigned index, pid_t pid, int fd, usp_ended_fn *ended, void *arg);
 /* In a new worker: closes the parent's pidfds. */
@@ -214,7 +223,8 @@ void usp_supervise_deinit(void);
 bool usp_supervise_stuck(unsigned holder);
 /* Has a worker ended, in whatever way, whether or not its parent has seen it? Asks the kernel. */
 bool usp_supervise_has_ended(unsigned index);
-/* Starts looking around for dead workers whose parents do not see it; once in each loop. 0 or -errno. */
+/* If there is a loop: watches children on it, and looks around for dead workers whose parents do not see it; once in
+   each loop. 0 or -errno. */
 int usp_supervise_start(void);
 /* The root is to look for orphans and strays. */
 void usp_supervise_tell_root(void);
@@ -227,6 +237,8 @@ void usp_worker_sleep(void);
 /* Has the loop look around, where there may be something that it does not know of. */
 void usp_sleep_look(void);
 void usp_sleep_forget(void);
+/* It has slept otherwise, as far as links are concerned as if in the loop. */
+void usp_sleep_dozed(void);
 /* This worker is woken, or does not fall asleep; may be called in a signal handler. */
 void usp_worker_interrupt(void);
 /* Makes the loop return; the same. */

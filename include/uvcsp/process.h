@@ -127,7 +127,8 @@ UVCSP_API uvcsp_handle *uvcsp_go(uvcsp_process process);
      (killed by signal n, or by uvcsp_kill and uvcsp_terminate with 9 and 15).
    uvcsp_pid: of its worker; for a light process that is the caller's own.
    uvcsp_terminate: SIGTERM. A light process is ended where it waits, or when it next waits, and runs
-     what it deferred. uvcsp_kill: SIGKILL. A light process is ended where it waits, or when it next
+     what it deferred. A worker is ended by the signal, at once: what its processes have deferred does not
+     run, as after any kill; one that is to tidy up waits for ON_SIGNAL(SIGTERM). uvcsp_kill: SIGKILL. A light process is ended where it waits, or when it next
      waits, and runs nothing. Both poison its ends with the cause. 0, also when it has ended already. */
 #define UVCSP_STILL_ALIVE (-1000)
 UVCSP_API int uvcsp_join(uvcsp_handle *handle, double seconds);

@@ -1,5 +1,7 @@
 /* The lock of a channel: biased to one worker, taken away by another, held against a crowd. */
+#include <linux/membarrier.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,7 +27,6 @@ static pid_t as_worker(unsigned index, void (*fn)(struct usp_channel *, int *), 
     ck_assert_int_ge(pid, 0);
     if (pid == 0) {
         usp_set_worker(index);
-        usp_bias_init();
         fn(channel, shared);
         _exit(0);
     }
@@ -44,6 +45,21 @@ static int *shared_ints(void)
     int *ints = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ck_assert_ptr_ne(ints, MAP_FAILED);
     return ints;
+}
+
+/* Else a barrier would not reach it. */
+TEST(a_new_process_is_registered_for_the_barrier_as_its_parent_is)
+{
+    const int get_registrations = 1 << 9; /* from Linux 6.3 on */
+    long mine = syscall(SYS_membarrier, get_registrations, 0, 0);
+    if (mine < 0)
+        return;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(syscall(SYS_membarrier, get_registrations, 0, 0) != mine);
+    ck_assert_int_eq(mine & MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED,
+                     MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED);
+    ended_well(pid);
 }
 
 TEST(a_new_channel_is_biased_to_its_makers_worker)

@@ -2,6 +2,7 @@
    workers print. */
 #include <pthread.h>
 #include <sys/wait.h>
+#include <wchar.h>
 
 #include "tests/contract/contract.h"
 
@@ -201,4 +202,25 @@ TEST(what_all_workers_print_arrives_whole_and_once_in_a_pipe)
     check_printed(text);
     free(text);
 }
+
+/* A stream that the program has opened; wide characters are kept elsewhere than others. */
+PROCESS(goes_on_writing, VAL(FILE *, file), VAL(bool, wide))
+{
+    MUST(wide ? fputwc(L'b', file) == L'b' : fputc('b', file) == 'b');
+}
+
+TEST(what_a_stream_holds_is_written_once, .times = 2)
+{
+    FILE *file = tmpfile();
+    ck_assert_ptr_nonnull(file);
+    ck_assert(_i ? fputwc(L'a', file) == L'a' : fputc('a', file) == 'a');
+    ck_assert_int_eq(PAR(goes_on_writing(file, _i == 1)), 0);
+    ck_assert(_i ? fputwc(L'c', file) == L'c' : fputc('c', file) == 'c');
+    fflush(file);
+    char text[8] = "";
+    ck_assert_int_eq(pread(fileno(file), text, sizeof text - 1, 0), 3);
+    ck_assert_str_eq(text, "abc");
+    fclose(file);
+}
+
 SUITE("program", .after = uvcsp_shutdown)

@@ -144,6 +144,47 @@ TEST(a_descriptor)
     QUIET(PAR(waits_for_descriptor(c), passes_on(c, d), reads(d)));
 }
 
+/* It has been sent a signal that will end it; that it has not ended yet is a matter of time. (It is stopped, or it would
+   have.) */
+PROCESS(will_end, IN(int, in), OUT(int, out), VAL(_Atomic unsigned *, worker))
+{
+    signal(SIGTERM, SIG_DFL); /* Check's handler ends the whole group */
+    *worker = usp_worker_index();
+    WRITE(out, READ(in));
+}
+
+static void *kills_later(void *arg)
+{
+    _Atomic unsigned *worker = arg;
+    while (*worker == 0 || !atomic_load(&usp_worker_of(*worker)->sleeping))
+        usleep(1000);
+    pid_t pid = usp_worker_of(*worker)->pid;
+    kill(pid, SIGSTOP);
+    kill(pid, SIGTERM);
+    for (struct looks looks = some_looks(); more(&looks);)
+        usleep(10000);
+    kill(pid, SIGCONT);
+    return NULL;
+}
+
+TEST(a_worker_whose_death_is_pending)
+{
+    if (house_light())
+        return;
+    _Atomic unsigned *worker = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(worker, MAP_FAILED);
+    pthread_t thread;
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int);
+    house_capture(2);
+    ck_assert_int_eq(pthread_create(&thread, NULL, kills_later, worker), 0);
+    int failed = PAR(will_end(c, d, worker), passes_on(d, c));
+    pthread_join(thread, NULL);
+    char *said = house_captured();
+    ck_assert_msg(failed == 1 && !strstr(said, "deadlock"), "%d: %s", failed, said);
+    free(said);
+    munmap((void *)worker, 4096);
+}
+
 static void *signals_later(void *arg)
 {
     struct looks looks = some_looks();
@@ -311,6 +352,28 @@ TEST(an_event_and_a_queue)
     uvcsp_queue *queue = uvcsp_queue_new(0);
     QUIET(PAR(sets_event(event, queue), wants_event(event), wants_event(event), wants_item(queue)));
     uvcsp_queue_free(queue);
+}
+
+/* A session of the server waits for another one, at a channel of which nobody else has an end. */
+PROCESS(sets_far_event, VAL(uvcsp_proxy, event))
+{
+    for (struct looks looks = some_looks(); more(&looks);)
+        uvcsp_sleep(0.02);
+    ck_assert_int_eq(uvcsp_mevent_set(event), UVCSP_OK);
+}
+
+PROCESS(wants_far_event, VAL(uvcsp_proxy, event))
+{
+    ck_assert_int_eq(uvcsp_mevent_wait(event, -1), UVCSP_OK);
+}
+
+TEST(an_event_of_a_manager)
+{
+    uvcsp_manager *manager = uvcsp_manager_start(NULL);
+    ck_assert_ptr_nonnull(manager);
+    uvcsp_proxy event = uvcsp_manager_event(manager);
+    QUIET(PAR(sets_far_event(event), wants_far_event(event), wants_far_event(event)));
+    ck_assert_int_eq(uvcsp_manager_stop(manager), 0);
 }
 
 PROCESS(barrier_later, VAL(uvcsp_barrier *, barrier), VAL(int, late))

@@ -127,6 +127,8 @@ UNREACHED(void, usp_links_forget_listener, void)
 UNREACHED(void, usp_links_close_listener, void)
 UNREACHED(int, usp_link_listen, void)
 UNREACHED(int, usp_link_opened, void)
+UNREACHED(int, usp_link_socket, void)
+bool usp_link_listens;
 
 /* ---- a reader that has it all ---- */
 

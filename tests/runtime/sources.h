@@ -28,6 +28,7 @@ static __attribute__((unused)) int before(void)
     int r = usp_sched_init();
     if (r < 0)
         return r;
+    (void)usp_loop(); /* or it would be made when it is first needed */
     main_task.fibre = usp_current();
     usp_current()->task = &main_task;
     return 0;
