@@ -93,11 +93,13 @@ static void end_deadlock(const struct usp_graph *graph)
     free(claimed);
 }
 
-/* Takes a picture; false if it could not be had. */
+/* Takes a picture; false if it could not be had. Where nobody has hope but a worker that is just being born, buried or
+   awake, it is too early to say whether some are lost or all. */
 static bool look(uint64_t deadline)
 {
     struct usp_graph graph;
-    if (usp_graph_take(&graph, deadline)) {
+    bool taken = usp_graph_take(&graph, deadline);
+    if (taken && (graph.n_hope > 0 || !graph.limbo)) {
         bool dead = usp_graph_is_dead(&graph), over = dead && only_light_are_left(&graph);
         if (!over && usp_graph_tell(&graph) && mode == ABORT)
             end_program(SIGABRT);
