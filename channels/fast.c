@@ -140,7 +140,10 @@ __attribute__((noinline)) static void with_lock(struct usp_end *end, void *value
         return finish_far(end, value, site, offer);
     usp_copy(side == USP_READER ? value : offer->data,
              side == USP_READER ? offer->data : value, channel->size);
-    usp_wake(task);
+    if (side == USP_WRITER)
+        usp_wake_first(task);
+    else
+        usp_wake(task);
 }
 
 /* ---- a channel of this worker ---- */
@@ -215,9 +218,9 @@ static inline __attribute__((always_inline)) void give_buffered(struct usp_end *
 }
 
 __attribute__((noinline)) static void wake_and_copy(struct usp_task *task, void *to,
-                                                    const void *from, size_t size)
+                                                    const void *from, size_t size, enum usp_side side)
 {
-    usp_ready(task->fibre); /* it does not run before this process parks */
+    usp_ready_partner(task->fibre, side == USP_WRITER); /* it does not run before this process parks */
     memcpy(to, from, size);
 }
 
@@ -256,8 +259,8 @@ static inline __attribute__((always_inline)) void meet(struct usp_channel *chann
     else if (channel->plain_size == 8)
         memcpy(to, from, 8);
     else
-        return wake_and_copy(task, to, from, channel->plain_size);
-    usp_ready(task->fibre);
+        return wake_and_copy(task, to, from, channel->plain_size, side);
+    usp_ready_partner(task->fibre, side == USP_WRITER);
 }
 
 /* The lock is held by bias, and nobody waits. */

@@ -97,7 +97,7 @@ static inline int meet(struct usp_channel *channel, enum usp_side side, void *va
         return NOBODY;
     usp_copy(side == USP_READER ? value : offer->data, side == USP_READER ? offer->data : value,
              channel->plain_size);
-    usp_ready(task->fibre);
+    usp_ready_partner(task->fibre, side == USP_WRITER);
     return MET;
 }
 
@@ -135,7 +135,7 @@ static inline __attribute__((always_inline)) int look_at(const uvcsp_guard *guar
     memcpy(to, from, 4);
     if (size != 4)
         memcpy((char *)to + 4, (const char *)from + 4, 4);
-    usp_ready(task->fibre);
+    usp_ready_partner(task->fibre, side == USP_WRITER);
     return MET;
 }
 

@@ -167,7 +167,7 @@ int usp_deliver(struct usp_channel *channel, struct usp_offer *reader, const str
     int rc = usp_message_land(channel, reader->data, bytes->data, bytes->length);
     if (__builtin_expect(rc != 0, 0))
         task->outcome = rc;
-    usp_wake(task);
+    usp_wake_first(task);
     return 0;
 }
 

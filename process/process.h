@@ -62,6 +62,7 @@ struct usp_process {
                     bool started_others;
                     bool started;      /* the value has been used up */
                     bool joined;       /* connections among its arguments are its own */
+                    bool first;
                 };
             };
         };

@@ -26,7 +26,8 @@ struct usp_unborn {
     struct usp_fibre *parent;    /* who waits for it in CO or SEQ, or started it */
     int kill;                    /* signal by which it is to end when it next waits, 0 for none */
     bool started_others;         /* some fibre has it as its parent and may outlive it */
-    bool above[3];               /* of the process floor */
+    bool above[2];               /* of the process floor */
+    bool first;                  /* it is the head of the run queue, and has come there out of its turn */
 } __attribute__((may_alias));
 
 /* Unborn ones are handled as if they were this, too. */
@@ -40,6 +41,8 @@ struct __attribute__((may_alias)) usp_fibre {
             struct usp_fibre *parent;
             int kill;
             bool started_others;
+            bool above[2];
+            bool first;
         };
     };
     void *process;               /* of the process floor: what it was before it was born */

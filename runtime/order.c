@@ -46,13 +46,23 @@ __attribute__((noinline)) struct usp_fibre *usp_pick_slowly(void)
     return next->sp ? next : usp_fibre_bear(next);
 }
 
+void usp_grant_favours(bool any)
+{
+    usp_sched.favours = usp_sched.granted = any ? USP_FAVOURS : 1;
+}
+
 void usp_grant_turns(void)
 {
+    struct usp_fibre *head = usp_sched.head;
+    if (head && head->first && head->next) {
+        usp_sched.head = head->next;
+        usp_ready(head);
+    }
     usp_sched.turns = usp_sched.seed == 0 ? USP_TURNS : 1;
     usp_sched.seeded_turns = USP_TURNS;
 }
 
-static uint64_t seed_base; /* 0: first in, first out */
+static uint64_t seed_base; /* 0: none */
 
 void usp_seed(void)
 {
@@ -68,7 +78,7 @@ void usp_seed_from_environment(void)
     char *rest;
     unsigned long long n = strtoull(text, &rest, 0);
     if (!*text || *rest)
-        usp_report("UVCSP_SEED=%s is no number; the scheduler's order is first in, first out", text);
+        usp_report("UVCSP_SEED=%s is no number; the scheduler has its usual order", text);
     else
         seed_base = (n + 1) * 0x9e3779b97f4a7c15ull;
 }

@@ -118,6 +118,7 @@ static inline void become(struct usp_fibre *fibre, struct usp_unborn *unborn)
     fibre->parent = unborn->parent;
     fibre->kill = unborn->kill;
     fibre->started_others = false;
+    fibre->first = false;
     fibre->process = unborn;
     fibre->sources = NULL;
     fibre->failed = -1;
@@ -329,6 +330,7 @@ static void run_errand(void)
 
 void usp_loop_for_ever(void)
 {
+    bool outside = false; /* something from there has woken somebody */
     for (;;) {
         if (errand.caller) {
             run_errand();
@@ -337,12 +339,14 @@ void usp_loop_for_ever(void)
         usp_grant_turns();
         if (stillborn)
             bury_stillborn();
+        const struct usp_fibre *last = usp_sched.head ? usp_sched.tail : NULL;
         if (usp_sched_hooks.drain)
             usp_sched_hooks.drain();
         if (usp_sched.head) {
             if ((int64_t)(usp_ticks() - usp_sched.polled) > POLL_TICKS)
                 usp_poll();
         } else {
+            outside = true;
             if (usp_sched_hooks.finished)
                 usp_sched_hooks.finished();
             if (!usp_sched.loop && usp_sched_hooks.doze && usp_sched_hooks.doze()) {
@@ -357,6 +361,8 @@ void usp_loop_for_ever(void)
                 usp_sleep_in_loop(usp_loop());
         }
         if (usp_sched.head) {
+            usp_grant_favours(!outside && usp_sched.tail == last);
+            outside = false;
             usp_sched_count_run();
             struct usp_fibre *to = usp_pick();
             if (to != usp_sched.loop_fibre)
