@@ -58,8 +58,6 @@ static void forget(void *arg)
         }
     if (last == client)
         last = NULL;
-    if (client->conn)
-        (void)uvcsp_conn_close(client->conn);
     usp_line_deinit(&client->line);
     free(client);
 }

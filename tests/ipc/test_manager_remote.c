@@ -114,6 +114,24 @@ TEST(processes_that_come_after_the_end_of_another_programs_manager_are_told_at_o
 }
 
 /* A client that speaks the frames of a connection, and not the manager's language. */
+PROCESS(counts, VAL(uvcsp_proxy, list)) { MUST_BE(uvcsp_mlist_append(list, json_null()), 0); }
+
+TEST(processes_that_use_another_programs_manager_end_in_silence)
+{
+    house_capture(2);
+    uvcsp_manager *m = uvcsp_manager_start(&(uvcsp_manager_options){.address = address, .key = "k"});
+    uvcsp_manager *far = uvcsp_manager_connect(address, "k", 10);
+    uvcsp_proxy list = uvcsp_manager_list(far, NULL);
+    ck_assert_int_eq(CO(counts(list), counts(list)), 0);
+    ck_assert_int_eq(PAR(counts(list), counts(list)), 0);
+    ck_assert_int_eq(uvcsp_mlist_len(list), 4);
+    ck_assert_int_eq(uvcsp_manager_stop(far), 0);
+    ck_assert_int_eq(uvcsp_manager_stop(m), 0);
+    char *said = house_captured();
+    ck_assert_str_eq(said, "");
+    free(said);
+}
+
 TEST(a_thousand_random_requests_harm_nobody)
 {
     house_capture(2);
