@@ -15,8 +15,8 @@
    can be woken by nobody but his like. So no process has to stop while this looks, and there is no false alarm.
 
    Of the objects of the floor above (locks, queues, pipes, ...), of a channel that somebody has used without an end of
-   his own, and of an end on its way it is not known who could use them. There everybody could; so who waits for one is
-   lost only if nobody at all has hope. */
+   his own or that its maker waits for before anybody has the other side, and of an end on its way it is not known who
+   could use them. There everybody could; so who waits for one is lost only if nobody at all has hope. */
 #ifndef USP_PROCESS_GRAPH_H
 #define USP_PROCESS_GRAPH_H
 

@@ -211,6 +211,14 @@ static bool sort_wants(struct usp_graph *graph)
     return true;
 }
 
+/* Nobody has had an end of that side yet: somebody knows the channel from a message or a global variable, for what would
+   its maker wait for? */
+static bool is_promised(const struct usp_spot *spot, const struct usp_node *node, enum usp_side side)
+{
+    const volatile struct usp_channel *channel = spot->channel;
+    return channel->held && channel->maker == node->task && channel->n_ends[side] == 0;
+}
+
 /* Who waits for a channel of which it has the other side itself never meets itself: that end is for others of its
    worker, who know it by its address. */
 static void find_shared(struct usp_graph *graph)
@@ -225,7 +233,8 @@ static void find_shared(struct usp_graph *graph)
         for (uint32_t k = 0; k < node->n_wants; k++) {
             const struct usp_want *want = &graph->wants[node->want + k];
             struct usp_spot *spot = &graph->spots[want->channel];
-            spot->vague |= spot->own[usp_other((enum usp_side)want->side)] == i + 1;
+            enum usp_side other = usp_other((enum usp_side)want->side);
+            spot->vague |= spot->own[other] == i + 1 || is_promised(spot, node, other);
         }
     }
 }

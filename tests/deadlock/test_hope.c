@@ -288,6 +288,61 @@ TEST(a_mobile_end_on_offer)
     QUIET(PAR(sends_its_end(m, c), takes_it_later(m), passes_on(c, d), reads(d)));
 }
 
+typedef CHAN(int) replies;
+struct question { int x; replies to; };
+
+PROCESS(asks, OUT(struct question, out))
+{
+    replies to = CHANNEL(int);
+    IN_END(int) in = IN_OF(to);
+    for (int i = 1; i < 3; i++) {
+        WRITE(out, (struct question){i, to});
+        MUST(READ(in) == -i);
+    }
+}
+
+PROCESS(answers_later, IN(struct question, in))
+{
+    struct question first = READ(in);
+    for (struct looks looks = some_looks(); more(&looks);)
+        uvcsp_sleep(0.02);
+    OUT_END(int) out = OUT_OF(first.to);
+    WRITE(out, -first.x);
+    WRITE(out, -READ(in).x);
+}
+
+TEST(an_answer_to_a_channel_that_came_in_a_message)
+{
+    CHAN(struct question) c = CHANNEL(struct question);
+    QUIET(PAR(asks(c), answers_later(c)));
+    QUIET(CO(asks(c), answers_later(c)));
+}
+
+static replies global;
+
+PROCESS(knows_a_global)
+{
+    for (struct looks looks = some_looks(); more(&looks);)
+        uvcsp_sleep(0.02);
+    OUT_END(int) out = OUT_OF(global);
+    WRITE(out, 1);
+}
+
+static int wait_for_global(void)
+{
+    global = CHANNEL(int);
+    IN_END(int) in = IN_OF(global);
+    uvcsp_handle *handle = SPAWN(knows_a_global());
+    int x = READ(in), rc = uvcsp_join(handle, -1);
+    uvcsp_handle_free(handle);
+    return x != 1 || rc != UVCSP_OK;
+}
+
+TEST(somebody_who_knows_a_channel_by_a_global_variable)
+{
+    QUIET(wait_for_global());
+}
+
 PROCESS(holds_the_same_side, IN(int, in), IN(int, other))
 {
     (void)other;
