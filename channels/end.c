@@ -13,6 +13,7 @@ static void link_end(struct usp_end *end, struct usp_task *task)
     struct usp_wait *wait = usp_wait_of(task);
     end->task = task;
     end->way = USP_AT_HOME;
+    end->done = false;
     end->prev = NULL;
     end->next = wait->ends;
     if (wait->ends)
@@ -194,6 +195,55 @@ void usp_end_release(struct usp_end *end, enum usp_leave how, const char *cause)
     usp_arena_free(end);
 }
 
+/* ---- ends that a process is done with ----
+
+   An end that its process has retired stays for a while, so that who uses it again is told that it has retired. It
+   stands in front of the list then. When there are many such ends, the older half of them goes: what a process keeps
+   is bounded by the number of ends that it has in use, however long it lives. */
+
+#define FEW_DONE 1024
+
+/* Of the ends in the list that are done, all but the first `stay` go. */
+static void release_done(struct usp_task *task, uint32_t stay)
+{
+    struct usp_end *next;
+    for (struct usp_end *end = usp_wait_of(task)->ends; end; end = next) {
+        next = end->next;
+        if (end->done && stay > 0)
+            stay--;
+        else if (end->done)
+            usp_end_release(end, USP_LEAVE_RETIRE, NULL);
+    }
+}
+
+static uint32_t in_use(struct usp_task *task)
+{
+    uint32_t n = 0;
+    for (const struct usp_end *end = usp_wait_of(task)->ends; end; end = end->next)
+        n += !end->done;
+    return n;
+}
+
+/* An end of another process (who knows it has it by a pointer) is left to that one. */
+static void is_done_with(struct usp_end *end)
+{
+    struct usp_fibre *fibre = usp_current();
+    struct usp_task *task = end->task;
+    if (end->done || !task || task != fibre->task)
+        return;
+    unlink_end(end);
+    link_end(end, task);
+    end->done = true;
+    if (++fibre->n_done <= FEW_DONE || fibre->n_done <= fibre->most_done)
+        return;
+    /* Whoever has an array of ends can retire them all, and all of them once more. */
+    fibre->most_done = FEW_DONE + 2 * in_use(task);
+    if (fibre->n_done <= fibre->most_done)
+        return;
+    fibre->n_done /= 2;
+    release_done(task, fibre->n_done);
+}
+
 void usp_ends_release(struct usp_task *task, enum usp_leave how, const char *cause)
 {
     while (usp_wait_of(task)->ends)
@@ -260,6 +310,7 @@ int uvcsp_retire(void *x)
         return -EINVAL;
     }
     usp_end_retire(end);
+    is_done_with(end);
     return 0;
 }
 
@@ -276,6 +327,7 @@ uvcsp_end uvcsp_mobile(void *x)
     if (end->retired && !moved->retired)
         usp_end_retire(moved);
     usp_end_retire(end);
+    is_done_with(end);
     return (uvcsp_end){moved};
 }
 

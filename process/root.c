@@ -101,6 +101,7 @@ static int shut_down(void)
     usp_channels_release(main_process.task);
     usp_task_free(main_process.task);
     main_process.task = NULL;
+    usp_current()->n_done = 0;
     usp_tasks_forget();
     usp_handles_deinit();
     usp_values_deinit();

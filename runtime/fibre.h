@@ -52,6 +52,8 @@ struct __attribute__((may_alias)) usp_fibre {
     int failed;                  /* index for uvcsp_alt_failed() */
     uint8_t hasty;               /* so many choices that have to wait do so at once ... */
     uint8_t hasty_after;         /* ... the last time that they were to */
+    uint32_t n_done;             /* of the channel floor: ends that are done, */
+    uint32_t most_done;          /* and how many may be kept of them */
     bool warm;                   /* its last process has returned: it waits where it runs the next one */
     void (*entry)(void *);       /* NULL: it runs processes */
     char *stack;                 /* lowest address, the guard included; NULL for main */

@@ -177,7 +177,9 @@ UVCSP_API int uvcsp_poison_at(void *channel_or_end, const char *site);
 #define UVCSP_POISON(x) uvcsp_poison(x)
 
 /* Retires an end: it is done, and its side of the channel retires with its last end. Readers still
-   get what is buffered. Idempotent. -EINVAL for a channel: only an end can retire. */
+   get what is buffered. Idempotent. -EINVAL for a channel: only an end can retire. The end goes with its
+   process. One that its process has retired itself, or has sent away, may go before, but not within the next 512 that
+   the process retires, and an array of any length can be retired as a whole, twice. */
 UVCSP_API int uvcsp_retire(void *end);
 #define UVCSP_RETIRE(end) uvcsp_retire(end)
 

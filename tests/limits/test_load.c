@@ -213,6 +213,62 @@ TEST(a_full_arena_stops_nobody_who_runs, .seconds = 60)
     end_couple(&couple);
 }
 
+/* ---- for ever ---- */
+
+PROCESS(asks_for_ever, OUT(uvcsp_end, server), VAL(int, n))
+{
+    for (int i = 0; i < n; i++) {
+        CHAN(int) reply = CHANNEL(int);
+        IN_END(int) in = IN_OF(reply);
+        WRITE(server, MOBILE(OUT_OF(reply)));
+        MUST(READ(in) == i);
+        MUST(RETIRE(in) == 0);
+        uvcsp_channel_free(reply);
+    }
+}
+
+PROCESS(answers_for_ever, IN(uvcsp_end, in))
+{
+    for (int i = 0;; i++) {
+        OUT_END(int) out = AS_OUT(int, READ(in));
+        WRITE(out, i);
+        MUST(RETIRE(out) == 0);
+        MUST(RETIRE(out) == 0);
+        MUST(uvcsp_write(out, &i) == UVCSP_RETIRED);
+    }
+}
+
+TEST(processes_that_make_and_retire_ends_for_ever_need_no_more_room, .times = PLACEMENTS, .seconds = 120)
+{
+    setenv("UVCSP_ARENA", "4M", 1);
+    int n = fewer(50000);
+    CHAN(uvcsp_end) c = CHANNEL(uvcsp_end);
+    ck_assert_int_eq(RUN(_i, asks_for_ever(c, n), answers_for_ever(c)), 0);
+    for (int i = 0; i < n; i++) { /* also on a side that has retired before */
+        OUT_END(uvcsp_end) out = OUT_OF(c);
+        ck_assert_ptr_nonnull(out);
+        ck_assert_int_eq(RETIRE(out), 0);
+    }
+}
+
+TEST(all_ends_of_a_large_array_can_be_retired_twice)
+{
+    enum { MANY = 20000 };
+    static OUT_END(int) outs[MANY];
+    CHAN(int) c = CHANNEL(int);
+    IN_END(int) in = IN_OF(c);
+    for (int i = 0; i < MANY; i++)
+        outs[i] = OUT_OF(c);
+    for (int i = 0; i < 2 * MANY; i++)
+        ck_assert_int_eq(RETIRE(outs[i % MANY]), 0);
+    int x = 1;
+    for (int i = 0; i < MANY; i++)
+        ck_assert_int_eq(uvcsp_write(outs[i], &x), UVCSP_RETIRED);
+    ck_assert_int_eq(uvcsp_read(in, &x), UVCSP_RETIRED);
+}
+
+/* ---- used up ---- */
+
 PROCESS(does_nothing) {}
 
 /* A program of its own, as a user whose processes are counted: root's are not. */
