@@ -185,20 +185,57 @@ int uvcsp_pid(uvcsp_handle *handle)
 }
 
 /* A light process ends where it waits, if it can be claimed there, or else when it next waits. */
+static void kill_one(struct usp_fibre *fibre, const struct usp_process *process, int signum)
+{
+    fibre->kill = signum;
+    if (fibre != usp_current() && process->task && usp_claim_to_kill(process->task)) {
+        process->task->outcome = USP_KILLED;
+        usp_wake(process->task);
+    }
+}
+
+/* Whoever runs in a PAR, CO or SEQ of one that is to end. False: there was nobody. */
+static bool kill_waited_for(int signum)
+{
+    bool some = false;
+    USP_EACH_FIBRE(fibre) {
+        struct usp_process *process = usp_process_of(fibre);
+        if (!process || !process->join || fibre->kill || !process->join->task->fibre->kill)
+            continue;
+        kill_one(fibre, process, signum);
+        some = true;
+    }
+    return some;
+}
+
 static void kill_light(const uvcsp_handle *handle, int signum)
 {
     USP_EACH_FIBRE(fibre) {
         struct usp_process *process = usp_process_of(fibre);
-        if (!process || process->handle != handle)
-            continue;
-        fibre->kill = signum;
-        if (fibre != usp_current() && process->task && usp_claim_to_kill(process->task)) {
-            process->task->outcome = USP_KILLED;
-            usp_wake(process->task);
-        }
+        if (process && process->handle == handle)
+            kill_one(fibre, process, signum);
     }
+    while (kill_waited_for(signum))
+        ;
+    usp_worker_signal_waited_for(signum);
     if (usp_current()->kill)
         usp_end_process(USP_KILLED, NULL);
+}
+
+/* This worker is to end; what it has started is, too. */
+static void terminate_all(void)
+{
+    usp_worker_terminate_children();
+    USP_EACH_FIBRE(fibre) {
+        struct usp_process *process = usp_process_of(fibre);
+        if (process)
+            kill_one(fibre, process, SIGTERM);
+    }
+}
+
+void usp_handles_init(void)
+{
+    usp_worker_hooks.terminate = terminate_all;
 }
 
 static int signal_it(uvcsp_handle *handle, int signum, const char *what)

@@ -38,16 +38,32 @@ __attribute__((noinline)) void usp_process_run_deferred(struct usp_process *proc
     }
 }
 
+/* The first that the program has deferred, taken off; or NULL. */
+static struct usp_deferred *take_deferred(struct usp_process *process)
+{
+    struct usp_deferred **at = &process->deferred, *deferred;
+    while ((deferred = *at) && deferred->always)
+        at = &deferred->next;
+    if (deferred)
+        *at = deferred->next;
+    return deferred;
+}
+
 static void drop_deferred(struct usp_process *process)
 {
-    for (struct usp_deferred **at = &process->deferred; *at;) {
-        struct usp_deferred *deferred = *at;
-        if (deferred->always) {
-            at = &deferred->next;
-            continue;
-        }
-        *at = deferred->next;
+    struct usp_deferred *deferred;
+    while ((deferred = take_deferred(process)))
         free(deferred);
+}
+
+void usp_process_run_deferred_of_program(struct usp_process *process)
+{
+    struct usp_deferred *deferred;
+    while ((deferred = take_deferred(process))) {
+        void (*fn)(void *) = deferred->fn;
+        void *arg = deferred->arg;
+        free(deferred);
+        fn(arg);
     }
 }
 
@@ -81,11 +97,24 @@ static inline __attribute__((always_inline)) void conclude(struct usp_process *p
     usp_somebody_ended();
 }
 
+/* The worker was sent SIGTERM. Ends and locks stay with it: its supervisor sees to them when it has died, and tells the
+   others why. */
+__attribute__((noreturn)) static void finish_with_worker(struct usp_process *process, struct usp_fibre *fibre)
+{
+    usp_process_run_deferred_of_program(process);
+    tell_joiner(process->join, true);
+    if (fibre->started_others)
+        forget_parent(fibre);
+    usp_fibre_exit();
+}
+
 void usp_process_finish(struct usp_process *process, enum usp_how how, int signum, const char *cause)
 {
     struct usp_fibre *fibre = usp_current();
     char killed[200];
     fibre->kill = 0; /* what is deferred may communicate */
+    if (how == USP_BY_SIGNAL && signum == SIGTERM && usp_worker_asked_to_end())
+        finish_with_worker(process, fibre);
     if (how == USP_BY_SIGNAL) {
         snprintf(killed, sizeof killed, "process '%s' (light, pid %d) was killed by signal %d (%s)",
                  process->kind->name, (int)getpid(), signum, strsignal(signum));

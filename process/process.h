@@ -200,6 +200,8 @@ enum usp_how { USP_RETURNED, USP_BY_RETIREMENT, USP_BY_POISON, USP_BY_SIGNAL };
 __attribute__((noreturn)) void usp_process_finish(struct usp_process *process, enum usp_how how,
                                                   int signum, const char *cause);
 void usp_process_run_deferred(struct usp_process *process);
+/* Only what the program has deferred, not usp_defer_always(). */
+void usp_process_run_deferred_of_program(struct usp_process *process);
 /* As uvcsp_defer(), and also if the process is light and ends by uvcsp_kill(), which the program's code does not
    see: for what must not be left behind. It must not wait. */
 int usp_defer_always(void (*fn)(void *), void *arg);
@@ -223,6 +225,8 @@ int usp_process_each_conn(struct usp_process *process, int (*fn)(void **place, v
 
 void usp_handle_ended(struct uvcsp_handle *handle, int code);
 void usp_handles_deinit(void);
+/* Sets the hook of the runtime by which a worker's processes are told to end. */
+void usp_handles_init(void);
 
 /* ---- deadlock.c ---- */
 

@@ -143,9 +143,23 @@ static void finish_agreed(void)
     }
 }
 
-/* exit() in a worker, or in a light process of the root. */
+static void run_all_deferred(void)
+{
+    struct usp_process *own = usp_process_current();
+    usp_process_run_deferred_of_program(own);
+    USP_EACH_FIBRE(fibre) {
+        struct usp_process *process = usp_process_of(fibre);
+        if (process && process != own)
+            usp_process_run_deferred_of_program(process);
+    }
+}
+
+/* exit() in a worker, or in a light process of the root. In a callback of the loop nothing that was deferred could
+   communicate. */
 static void leave_early(int status)
 {
+    if (usp_current() != usp_sched.loop_fibre)
+        run_all_deferred();
     if (usp_worker_is_root()) {
         usp_worker_end_children();
         return;
@@ -206,6 +220,7 @@ static int enter(void)
         return rc;
     usp_channels_init();
     usp_life_init();
+    usp_handles_init();
     usp_worker_hooks.adopted = adopted;
     usp_worker_hooks.stuck = on_stuck;
     usp_worker_hooks.orphan_ended = usp_look_if_all_have_ended;

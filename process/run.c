@@ -18,6 +18,14 @@ struct batch {
     size_t n;
 };
 
+/* A light process that was terminated or killed before it waited for others, or while it did, ends here. */
+static inline int unless_killed(int rc)
+{
+    if (__builtin_expect(usp_current()->kill != 0, 0))
+        usp_end_process(USP_KILLED, NULL);
+    return rc;
+}
+
 static int check_call(const uvcsp_process *values, size_t n, const char *what)
 {
     if (!values && n > 0) {
@@ -31,7 +39,7 @@ static int check_call(const uvcsp_process *values, size_t n, const char *what)
 
 static int take_batch(struct batch *batch, const uvcsp_process *values, size_t n, const char *what)
 {
-    int rc = check_call(values, n, what);
+    int rc = unless_killed(check_call(values, n, what));
     if (rc < 0)
         return rc;
     batch->n = n;
@@ -112,8 +120,8 @@ int uvcsp_co(const uvcsp_process *values, size_t n)
 {
     USP_ENTER();
     struct usp_fibre *self = usp_current();
-    if (__builtin_expect(!values || !self->task, 0)) {
-        int rc = check_call(values, n, "CO");
+    if (__builtin_expect(!values || !self->task || self->kill, 0)) {
+        int rc = unless_killed(check_call(values, n, "CO"));
         if (rc < 0 || n == 0)
             return rc;
     }
@@ -139,9 +147,9 @@ int uvcsp_co(const uvcsp_process *values, size_t n)
             at = &(*at)->next;
     }
     if (!all_plain || n == 0)
-        return run_joined(first);
+        return unless_killed(run_joined(first));
     usp_fibres_conceive(&first->unborn, &last->unborn, n);
-    return wait_for_plain(&join);
+    return unless_killed(wait_for_plain(&join));
 }
 
 /* Each is the first of those that a value stands for. */
@@ -171,12 +179,16 @@ int uvcsp_seq(const uvcsp_process *values, size_t n)
     int failed = 0;
     bool dead = false;
     for (size_t i = 0; i < n; i++) {
+        if (usp_current()->kill) {
+            usp_processes_drop(batch.all[i]);
+            continue;
+        }
         int rc_one = run_light(batch.all[i]);
         dead |= rc_one < 0;
         failed += rc_one < 0 ? 0 : rc_one;
     }
     free_batch(&batch);
-    return dead ? -EDEADLK : failed;
+    return unless_killed(dead ? -EDEADLK : failed);
 }
 
 /* ---- forked ---- */
@@ -221,5 +233,5 @@ int uvcsp_par(const uvcsp_process *values, size_t n)
         return rc;
     rc = run_forked(&batch);
     free_batch(&batch);
-    return rc;
+    return unless_killed(rc);
 }

@@ -10,7 +10,6 @@
 #include <sys/single_threaded.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "runtime/arena.h"
@@ -21,7 +20,7 @@
 #include "runtime/stack.h"
 #include "runtime/worker.h"
 
-#define GRACE_SECONDS 2 /* between SIGTERM and SIGKILL for a worker whose parent has died */
+#define GRACE_MS 2000 /* between SIGTERM and SIGKILL for a worker whose parent has died */
 
 struct order {
     unsigned index;
@@ -44,20 +43,13 @@ static void on_bell(int signum)
     usp_worker_interrupt();
 }
 
-/* The parent has died. SIGTERM may be handled or ignored, so a timer of the kernel's stands
+/* The parent has died. SIGTERM may be handled or ignored by the program, so a timer of the kernel's stands
    behind it. */
 static void on_orphan(int signum)
 {
     (void)signum;
-    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
-    int timer = 0; /* the kernel's timer_t */
-    if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) == 0) {
-        struct itimerspec when = {.it_value.tv_sec = GRACE_SECONDS};
-        syscall(SYS_timer_settime, timer, 0, &when, NULL);
-    } else {
-        raise(SIGKILL);
-    }
-    raise(SIGTERM);
+    usp_die_later(SIGKILL, GRACE_MS);
+    usp_terminate_itself();
 }
 
 /* A link whose other side has ended is no reason to die; a program's own pipe is, as ever. */
@@ -81,6 +73,7 @@ void usp_signals_install(void)
     }
     action.sa_handler = on_orphan;
     sigaction(USP_SIGNAL_ORPHAN, &action, NULL);
+    usp_terminate_install();
 }
 
 /* ---- what streams hold ---- */
@@ -168,6 +161,7 @@ __attribute__((noreturn)) static void be_born(const struct order *order, pid_t p
     usp_sched.runs = &self->runs;
     usp_linger_forget();
     usp_sleep_forget();
+    usp_terminate_forget();
     USP_FAILPOINT("child-ready");
     if (usp_worker_hooks.adopted)
         usp_worker_hooks.adopted();
@@ -219,6 +213,10 @@ void usp_worker_finished(void)
     if (usp_sched.n_live > 0 || usp_worker_children() > 0 || usp_link_queued() > 0)
         return;
     usp_supervise_hand_over();
+    if (usp_worker_asked_to_end()) {
+        flush_streams();
+        usp_die_of_sigterm();
+    }
     usp_arena_drain();
     USP_FAILPOINT("worker-drained");
     atomic_store(&usp_worker_of(usp_worker_index())->state, USP_WORKER_ENDED);

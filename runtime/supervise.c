@@ -288,10 +288,24 @@ void usp_worker_signal(unsigned index, int signum)
             kill(child->pid, signum);
 }
 
-void usp_worker_end_children(void)
+void usp_worker_signal_waited_for(int signum)
+{
+    for (struct child *child = children; child; child = child->next) {
+        const struct usp_task *waiter = usp_worker_of(child->index)->waiter;
+        if (waiter && waiter->fibre->kill)
+            kill(child->pid, signum);
+    }
+}
+
+void usp_worker_terminate_children(void)
 {
     for (struct child *child = children; child; child = child->next)
         kill(child->pid, SIGTERM);
+}
+
+void usp_worker_end_children(void)
+{
+    usp_worker_terminate_children();
     uint64_t deadline = uv_hrtime() + 2000000000u;
     for (struct child *child = children; child; child = child->next) {
         struct pollfd p = {.fd = child->fd, .events = POLLIN};

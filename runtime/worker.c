@@ -79,6 +79,8 @@ static void empty_mailbox(struct usp_worker *self)
 static void drain(void)
 {
     empty_mailbox(usp_worker_of(usp_worker_index()));
+    if (__builtin_expect(usp_worker_asked_to_end(), 0))
+        usp_terminate_look();
     if (__builtin_expect(usp_supervise_pending(), 0))
         usp_supervise_look();
 }

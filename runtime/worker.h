@@ -165,6 +165,12 @@ unsigned usp_worker_children(void);
 /* Sends a signal to a child of this worker; does nothing when it has ended. */
 void usp_worker_signal(unsigned index, int signum);
 bool usp_worker_is_root(void);
+/* Has this worker been sent SIGTERM? Its processes end where they wait, and then it dies of that. */
+bool usp_worker_asked_to_end(void);
+/* The same to each that a process waits for which is to end itself. */
+void usp_worker_signal_waited_for(int signum);
+/* SIGTERM to all children of this worker. */
+void usp_worker_terminate_children(void);
 /* SIGTERM to all children of this worker, SIGKILL after two seconds; waits for them. */
 void usp_worker_end_children(void);
 /* Is this operating-system process the one that the library was initialised, or forked, in? */
@@ -189,6 +195,7 @@ struct usp_worker_hooks {
     void (*orphan_ended)(void);            /* in the root: a child that it has taken over */
     void (*stuck)(void);                   /* in the root: nothing in the program can ever run again */
     void (*rests)(void);                   /* it is about to sleep */
+    void (*terminate)(void);               /* it has been asked to end: its processes are to */
     void (*adopted)(void);                 /* in a new worker: forget the parent's private state */
 };
 extern struct usp_worker_hooks usp_worker_hooks;

@@ -126,10 +126,13 @@ UVCSP_API uvcsp_handle *uvcsp_go(uvcsp_process process);
    uvcsp_exit_code: UVCSP_STILL_ALIVE, 0 (returned, poisoned, retired), n (called exit(n)), or -n
      (killed by signal n, or by uvcsp_kill and uvcsp_terminate with 9 and 15).
    uvcsp_pid: of its worker; for a light process that is the caller's own.
-   uvcsp_terminate: SIGTERM. A light process is ended where it waits, or when it next waits, and runs
-     what it deferred. A worker is ended by the signal, at once: what its processes have deferred does not
-     run, as after any kill; one that is to tidy up waits for ON_SIGNAL(SIGTERM). uvcsp_kill: SIGKILL. A light process is ended where it waits, or when it next
-     waits, and runs nothing. Both poison its ends with the cause. 0, also when it has ended already. */
+   uvcsp_terminate: SIGTERM. The process is ended where it waits, or when it next waits, and runs what it
+     deferred; so are those that it waits for in PAR, CO or SEQ. In a worker all processes are, and it dies of
+     the signal when they have ended; or at once when it has computed for a quarter of a second meanwhile, when a second has
+     passed, or when it is told twice. SIGTERM from elsewhere does the same to a worker. A program's own handler,
+     and ON_SIGNAL(SIGTERM), take its place.
+   uvcsp_kill: SIGKILL. A light process is ended where it waits, or when it next waits, and runs nothing.
+   Both poison its ends with the cause. 0, also when it has ended already. */
 #define UVCSP_STILL_ALIVE (-1000)
 UVCSP_API int uvcsp_join(uvcsp_handle *handle, double seconds);
 UVCSP_API bool uvcsp_alive(uvcsp_handle *handle);
@@ -142,7 +145,8 @@ UVCSP_API int uvcsp_kill(uvcsp_handle *handle);
    end. NULL is accepted. */
 UVCSP_API void uvcsp_handle_free(uvcsp_handle *handle);
 
-/* Runs fn(arg) when this process ends, whichever way it ends short of a crash or a kill; last in, first out. In main it
+/* Runs fn(arg) when this process ends, whichever way it ends short of a crash or SIGKILL; last in, first out. After
+   exit() in a worker what all of its processes have deferred runs, in the one that called it. In main it
    runs in uvcsp_shutdown(). 0, -EINVAL for a NULL function, -ENOMEM. */
 UVCSP_API int uvcsp_defer(void (*fn)(void *), void *arg);
 #define UVCSP_DEFER(fn, arg) uvcsp_defer((fn), (arg))

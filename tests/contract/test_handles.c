@@ -127,8 +127,7 @@ PROCESS(waits_with_a_mark, IN(int, in), OUT(int, out), VAL(int *, mark), VAL(int
 }
 enum { WAYS = 6 };
 
-/* Both ends of it are poisoned with the cause. The deferred runs on a SIGTERM to a light process;
-   nothing runs on a SIGKILL; a forked one has the default effect. */
+/* Both ends of it are poisoned with the cause. The deferred runs on a SIGTERM; nothing runs on a SIGKILL. */
 TEST(a_process_that_is_terminated_or_killed_poisons_its_ends, .times = WAYS * PLACEMENTS * 2)
 {
     int way = _i % WAYS;
@@ -151,7 +150,7 @@ TEST(a_process_that_is_terminated_or_killed_poisons_its_ends, .times = WAYS * PL
     ck_assert_int_eq(uvcsp_read(in, &x), UVCSP_POISONED);
     ck_assert_contains(uvcsp_cause(c), "waits_with_a_mark");
     ck_assert_contains(uvcsp_cause(c), by_kill ? "signal 9" : "signal 15");
-    ck_assert_int_eq(*mark, !by_kill && (placement == LIGHT || house_light()));
+    ck_assert_int_eq(*mark, !by_kill);
     ck_assert_contains(said, "waits_with_a_mark");
     free(said);
 }

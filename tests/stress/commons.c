@@ -274,17 +274,16 @@ bool commons_strike(unsigned long long *random)
 bool commons_round_over(void)
 {
     for (unsigned p = 0; p < MAX_PROCESSES; p++) {
-        bool killed = !atomic_load(&ledger->of[p].ended);
         unsigned id = atomic_load(&commons->of[p].id);
-        int doing = atomic_load(&commons->of[p].doing);
+        int doing = atomic_load(&commons->of[p].doing); /* NOTHING, but where it was killed, or terminated, in it */
         bool inside = atomic_load(&commons->of[p].inside);
-        if (killed && doing == PUT)
+        if (doing == PUT)
             atomic_store(&commons->put_by_killed[id], 1);
-        if (killed && doing == APPEND)
+        if (doing == APPEND)
             atomic_store(&commons->appended_by_killed[id], 1);
-        killed_getters += killed && doing == GET;
-        killed_in_lock += killed && doing == LOCK && inside;
-        killed_in_value += killed && doing == VALUE && inside;
+        killed_getters += doing == GET;
+        killed_in_lock += doing == LOCK && inside;
+        killed_in_value += doing == VALUE && inside;
     }
     memset(commons->of, 0, sizeof commons->of);
     return !atomic_load(&commons->wrong);

@@ -1,0 +1,265 @@
+/* What a process has deferred runs when it ends, whichever way it ends: but for a crash and SIGKILL, after which none of
+   its code can run. */
+#include <sys/wait.h>
+
+#include "tests/contract/contract.h"
+
+/* Seen by all workers: what has run, in its order. */
+static struct trace {
+    atomic_int n;
+    char text[60];
+    atomic_int pid, ready;
+} * trace;
+
+static void leave(void *letter)
+{
+    trace->text[trace->n++] = *(const char *)letter;
+}
+
+enum way {
+    RETURNS,
+    EXITS_PROCESS,
+    MEETS_POISON,
+    MEETS_RETIREMENT,
+    EXITS_WITH_0,
+    EXITS_WITH_3,
+    TERMINATED_IN_READ, /* from here on by others */
+    TERMINATED_IN_ALT,
+    TERMINATED_IN_SLEEP,
+    TERMINATED_IN_JOIN,
+    TERMINATED_IN_CO,
+    TERMINATED_IN_PAR,
+    WAYS,
+};
+
+PROCESS(child, IN(int, never), VAL(const char *, letter))
+{
+    DEFER(leave, (void *)(uintptr_t)letter);
+    trace->ready++;
+    (void)READ(never);
+}
+
+PROCESS(ends, VAL(enum way, way), IN(int, never), IN(int, poisoned), OUT(int, retired))
+{
+    int x;
+    DEFER(leave, "2");
+    DEFER(leave, "1");
+    trace->ready++;
+    switch (way) {
+    case EXITS_PROCESS:
+        uvcsp_exit_process();
+    case MEETS_POISON:
+        (void)READ(poisoned);
+        break;
+    case MEETS_RETIREMENT:
+        WRITE(retired, 1);
+        break;
+    case EXITS_WITH_0:
+        exit(0);
+    case EXITS_WITH_3:
+        no_leak_check = true;
+        exit(3);
+    case TERMINATED_IN_READ:
+        (void)READ(never);
+        break;
+    case TERMINATED_IN_ALT:
+        (void)ALT(ON_READ(never, &x), ON_TIMEOUT(600));
+        break;
+    case TERMINATED_IN_SLEEP:
+        uvcsp_sleep(600);
+        break;
+    case TERMINATED_IN_JOIN:
+        (void)uvcsp_join(GO(child(never, "0")), -1);
+        break;
+    case TERMINATED_IN_CO:
+        CO(child(never, "0"));
+        break;
+    case TERMINATED_IN_PAR:
+        PAR(child(never, "0"));
+        break;
+    default:
+        return;
+    }
+    leave("x"); /* not reached */
+}
+
+static int code_of(enum way way)
+{
+    return way == EXITS_WITH_3 ? 3 : way >= TERMINATED_IN_READ ? -SIGTERM : 0;
+}
+
+static bool has_a_child(enum way way)
+{
+    return way == TERMINATED_IN_JOIN || way == TERMINATED_IN_CO || way == TERMINATED_IN_PAR;
+}
+
+static void wait_until_ready(int n)
+{
+    while (trace->ready < n)
+        uvcsp_sleep(0.001);
+}
+
+TEST(it_runs_whichever_way_the_process_ends, .times = WAYS)
+{
+    enum way way = (enum way)_i;
+    if (house_light() && way != RETURNS && code_of(way) >= 0 && way >= EXITS_WITH_0)
+        return; /* exit() ends this program */
+    CHAN(int) never = CHANNEL(int), poisoned = CHANNEL(int), retired = CHANNEL(int);
+    OUT_END(int) keep = OUT_OF(never);
+    POISON(poisoned);
+    RETIRE(IN_OF(retired));
+    trace = seen_by_all(sizeof *trace);
+    house_capture(2);
+    uvcsp_handle *handle = SPAWN(ends(way, never, poisoned, retired));
+    if (code_of(way) < 0) {
+        wait_until_ready(1 + has_a_child(way));
+        ck_assert_int_eq(uvcsp_terminate(handle), 0);
+    }
+    int joined = uvcsp_join(handle, 20);
+    ck_assert_int_eq(joined, UVCSP_OK);
+    ck_assert_int_eq(uvcsp_exit_code(handle), code_of(way));
+    RETIRE(keep); /* in light mode a process that was started with GO is not of a worker that ends */
+    while (way == TERMINATED_IN_JOIN && trace->n < 3)
+        uvcsp_sleep(0.001);
+    free(house_captured());
+    if (way == TERMINATED_IN_JOIN)
+        ck_assert(strcmp(trace->text, "120") == 0 || strcmp(trace->text, "012") == 0);
+    else
+        ck_assert_str_eq(trace->text, has_a_child(way) ? "012" : "12");
+}
+
+PROCESS(computes)
+{
+    DEFER(leave, "1");
+    trace->ready++;
+    for (volatile unsigned i = 0;; i++)
+        ;
+}
+
+TEST(a_worker_that_does_not_wait_is_ended_all_the_same)
+{
+    if (house_light())
+        return;
+    trace = seen_by_all(sizeof *trace);
+    house_capture(2);
+    uvcsp_handle *handle = SPAWN(computes());
+    wait_until_ready(1);
+    ck_assert_int_eq(uvcsp_terminate(handle), 0);
+    ck_assert_int_eq(uvcsp_join(handle, 20), UVCSP_OK);
+    free(house_captured());
+    ck_assert_int_eq(uvcsp_exit_code(handle), -SIGTERM);
+    ck_assert_str_eq(trace->text, "");
+}
+
+static void waits_for_ever(void *never)
+{
+    int x;
+    trace->text[trace->n++] = 'w';
+    (void)uvcsp_read((IN_END(int))never, &x);
+}
+
+PROCESS(defers_a_wait, IN(int, never))
+{
+    DEFER(waits_for_ever, never);
+    trace->ready++;
+    (void)READ(never);
+}
+
+TEST(what_is_deferred_and_never_ends_does_not_keep_a_worker, .times = 2)
+{
+    if (house_light())
+        return;
+    CHAN(int) never = CHANNEL(int);
+    OUT_END(int) keep = OUT_OF(never);
+    trace = seen_by_all(sizeof *trace);
+    house_capture(2);
+    uvcsp_handle *handle = SPAWN(defers_a_wait(never));
+    wait_until_ready(1);
+    ck_assert_int_eq(uvcsp_terminate(handle), 0);
+    if (_i) { /* who is told twice dies at once */
+        while (!trace->n)
+            uvcsp_sleep(0.001);
+        ck_assert_int_eq(uvcsp_terminate(handle), 0);
+        ck_assert_int_eq(uvcsp_join(handle, 0.9), UVCSP_OK);
+    }
+    ck_assert_int_eq(uvcsp_join(handle, 20), UVCSP_OK);
+    free(house_captured());
+    ck_assert_int_eq(uvcsp_exit_code(handle), -SIGTERM);
+    ck_assert_str_eq(trace->text, "w");
+    RETIRE(keep);
+}
+
+TEST(all_light_processes_of_a_worker_that_is_terminated_run_theirs, .times = 2)
+{
+    if (house_light())
+        return;
+    CHAN(int) never = CHANNEL(int);
+    OUT_END(int) keep = OUT_OF(never);
+    trace = seen_by_all(sizeof *trace);
+    house_capture(2);
+    uvcsp_handle *handle = SPAWN(WORKER(child(never, "a"), child(never, "b"), child(never, "c")));
+    wait_until_ready(3);
+    if (_i)
+        ck_assert_int_eq(kill(uvcsp_pid(handle), SIGTERM), 0);
+    else
+        ck_assert_int_eq(uvcsp_terminate(handle), 0);
+    ck_assert_int_eq(uvcsp_join(handle, 20), UVCSP_OK);
+    char *said = house_captured();
+    ck_assert_contains(said, "signal 15");
+    ck_assert_ptr_eq(strchr(said, '\n'), said + strlen(said) - 1); /* one line */
+    free(said);
+    ck_assert_int_eq(trace->n, 3);
+    RETIRE(keep);
+}
+
+/* A program whose root is killed while its worker waits. */
+PROCESS(outlives, IN(int, never))
+{
+    DEFER(leave, "o");
+    trace->pid = getpid();
+    trace->ready++;
+    (void)READ(never);
+}
+
+TEST(a_worker_whose_parent_was_killed_runs_its_own)
+{
+    if (house_light())
+        return;
+    trace = seen_by_all(sizeof *trace);
+    pid_t program = fork();
+    if (program == 0) {
+        CHAN(int) never = CHANNEL(int);
+        OUT_END(int) keep = OUT_OF(never);
+        (void)keep;
+        _exit(PAR(outlives(never)));
+    }
+    while (!trace->ready)
+        uvcsp_sleep(0.001);
+    kill(program, SIGKILL);
+    waitpid(program, NULL, 0);
+    while (kill(trace->pid, 0) == 0)
+        uvcsp_sleep(0.001);
+    ck_assert_str_eq(trace->text, "o");
+}
+
+PROCESS(dies, VAL(int, signum))
+{
+    DEFER(leave, "1");
+    if (signum == SIGSEGV)
+        signal(signum, SIG_DFL); /* a sanitizer's */
+    raise(signum);
+}
+
+TEST(nothing_runs_after_a_crash_or_a_signal_that_the_process_sent_itself, .times = 4)
+{
+    static const int signals[] = {SIGKILL, SIGSEGV, SIGABRT, SIGTERM};
+    if (house_light())
+        return;
+    trace = seen_by_all(sizeof *trace);
+    house_capture(2);
+    ck_assert_int_eq(PAR(dies(signals[_i])), 1);
+    free(house_captured());
+    ck_assert_str_eq(trace->text, "");
+}
+
+SUITE("deferred", .before = default_signals, .after = uvcsp_shutdown)
