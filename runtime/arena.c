@@ -14,6 +14,7 @@
 #include "runtime/young.h"
 
 #define LEAST ((size_t)16 << 20) /* where halving ends */
+#define FOR_VALGRIND ((size_t)256 << 20)
 #define MOST ((size_t)64 << 30)  /* of what is chosen by the machine's memory */
 
 struct usp_arena_range usp_arena_range USP_YOUNG;
@@ -72,6 +73,14 @@ static size_t parse_size(const char *text)
     return bad || n > USP_ARENA_MAX >> shift ? 0 : (size_t)n << shift;
 }
 
+/* Which looks at every page of it when the program ends. Known by what it preloads, whether or not its headers were there at
+   the build. */
+static bool under_valgrind(void)
+{
+    const char *preloaded = getenv("LD_PRELOAD");
+    return preloaded && strstr(preloaded, "/vgpreload_");
+}
+
 int usp_arena_init(size_t size)
 {
     if (usp_region.base != NULL)
@@ -86,7 +95,7 @@ int usp_arena_init(size_t size)
         }
     }
     if (size == 0) {
-        size = memory_of_the_machine();
+        size = under_valgrind() ? FOR_VALGRIND : memory_of_the_machine();
         least = LEAST;
     }
     if (size > USP_ARENA_MAX)

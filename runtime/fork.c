@@ -18,6 +18,7 @@
 #include "runtime/link.h"
 #include "runtime/report.h"
 #include "runtime/stack.h"
+#include "runtime/watch.h"
 #include "runtime/worker.h"
 
 #define GRACE_MS 2000 /* between SIGTERM and SIGKILL for a worker whose parent has died */
@@ -297,8 +298,8 @@ static void carry_out(void *arg)
     }
     USP_FAILPOINT("parent-forked");
     child->pid = pid;
-    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    int rc = fd < 0 ? -errno : usp_supervise_add(order->index, pid, fd, order->ended, order->ended_arg);
+    int fd = usp_watch_open(pid);
+    int rc = fd < 0 ? fd : usp_supervise_add(order->index, pid, fd, order->ended, order->ended_arg);
     if (rc < 0) { /* a child that cannot be watched must not be */
         kill(pid, SIGKILL);
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)

@@ -1,18 +1,12 @@
 /* Deaths that nobody has seen yet: whoever waits for a dead worker, or has nothing to do, finds out by itself. */
 #include "runtime/patrol.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "runtime/arena.h"
 #include "runtime/burial.h"
+#include "runtime/watch.h"
 #include "runtime/worker.h"
 #include "runtime/young.h"
 
@@ -30,11 +24,7 @@ static bool has_crashed(struct usp_worker *worker)
     if (atomic_load(&worker->state) == USP_WORKER_DEAD ||
         atomic_load(&worker->state) == USP_WORKER_BURIED)
         return true;
-    int fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    bool ended = fd < 0 ? pid > 0 && errno == ESRCH : poll(&p, 1, 0) > 0;
-    if (fd >= 0)
-        close(fd);
+    bool ended = pid > 0 && usp_process_has_ended(pid);
     /* If it is RUNNING still, the record is still that of the process asked for: it cannot be
        used again before this worker has answered. */
     return ended && worker->generation == generation && worker->pid == pid &&
@@ -50,17 +40,9 @@ bool usp_supervise_has_ended(unsigned index)
 /* How a process has ended that is another's child. False: it has been reaped. */
 static bool code_of_zombie(pid_t pid, int *codep)
 {
-    char path[32], text[1024];
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (fd >= 0)
-        close(fd);
-    if (n <= 0)
+    int status = usp_zombie_status(pid);
+    if (status < 0)
         return false;
-    text[n] = 0;
-    char *last = strrchr(text, ' '); /* as wait() would give it */
-    int status = last ? atoi(last) : 0;
     *codep = WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
     return true;
 }

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include "runtime/link.h"
 #include "runtime/patrol.h"
 #include "runtime/report.h"
+#include "runtime/watch.h"
 #include "runtime/worker.h"
 #include "runtime/young.h"
 
@@ -157,7 +157,7 @@ static void look_at_each(void)
     for (struct child *child = children, *next; child; child = next) {
         struct pollfd p = {.fd = child->fd, .events = POLLIN};
         next = child->next;
-        if (poll(&p, 1, 0) > 0)
+        if (poll(&p, 1, 0) > 0 && usp_watch_confirms(child->fd, child->pid))
             child_ended(child);
     }
 }
@@ -173,7 +173,7 @@ static void on_pidfd(uv_poll_t *handle, int status, int events)
         struct child *child = children;
         while (child && child->pid != (pid_t)ended[i].data.u64)
             child = child->next;
-        if (child)
+        if (child && usp_watch_confirms(child->fd, child->pid))
             child_ended(child);
     }
     if (n < 0)
@@ -248,7 +248,7 @@ bool usp_supervise_doze(void)
         struct child *child = fds[i].revents ? children : NULL;
         while (child && child->fd != fds[i].fd)
             child = child->next;
-        if (child)
+        if (child && usp_watch_confirms(child->fd, child->pid))
             child_ended(child);
     }
     return !fds[0].revents;
@@ -313,7 +313,7 @@ void usp_worker_end_children(void)
         do {
             uint64_t now = uv_hrtime();
             n = poll(&p, 1, now < deadline ? (int)((deadline - now) / 1000000) : 0);
-        } while (n < 0 && errno == EINTR);
+        } while ((n < 0 && errno == EINTR) || (n > 0 && !usp_watch_confirms(child->fd, child->pid)));
         if (n <= 0)
             kill(child->pid, SIGKILL);
         while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
@@ -351,8 +351,8 @@ static void take_over(unsigned index)
     pid_t pid = (pid_t)(uint32_t)birth;
     if ((uint32_t)birth != USP_UNBORN &&
         waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
-        int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-        int rc = fd < 0 ? -errno : usp_supervise_add(index, pid, fd, NULL, NULL);
+        int fd = usp_watch_open(pid);
+        int rc = fd < 0 ? fd : usp_supervise_add(index, pid, fd, NULL, NULL);
         if (rc == 0) {
             if (!atomic_exchange(&worker->counted, 1))
                 atomic_fetch_add(&usp_shared->n_running, 1);
