@@ -34,14 +34,14 @@ static int try_channel(const uvcsp_guard *guard)
     struct usp_offer *offer;
     bool mobile = channel->type == UVCSP_TYPE_END;
     if (mobile && guard->kind == UVCSP_GUARD_WRITE)
-        usp_let_go(end, guard->data); /* it may be another's as soon as the step is done */
+        usp_let_go(end, usp_place_of(guard)); /* it may be another's as soon as the step is done */
     usp_lock(channel);
-    rc = usp_step(end, guard->data, &bytes, &offer);
+    rc = usp_step(end, usp_place_of(guard), &bytes, &offer);
     usp_unlock(channel);
     if (offer)
-        rc = usp_step_finish(end, guard->data, &bytes, offer);
+        rc = usp_step_finish(end, usp_place_of(guard), &bytes, offer);
     if (mobile && (guard->kind == UVCSP_GUARD_READ) == (rc == 0))
-        usp_take_back(end, guard->data);
+        usp_take_back(end, usp_place_of(guard));
     if (bytes.owned)
         usp_bytes_release(&bytes);
     return rc;
@@ -51,7 +51,7 @@ static inline bool is_good(const uvcsp_guard *guard)
 {
     const struct usp_end *end = guard->subject;
     enum usp_side side = guard->kind == UVCSP_GUARD_READ ? USP_READER : USP_WRITER;
-    return end && guard->data && usp_arena_holds(end, sizeof *end) && end->magic == USP_END_MAGIC &&
+    return end && usp_place_of(guard) && usp_arena_holds(end, sizeof *end) && end->magic == USP_END_MAGIC &&
            end->side == side;
 }
 
@@ -82,7 +82,7 @@ static long look(struct usp_choice *choice)
             return rc;
         }
         if (guard->kind == UVCSP_GUARD_TIMEOUT) {
-            if (choice->mode == UVCSP_PRI && guard->seconds <= 0)
+            if (choice->mode == UVCSP_PRI && !(guard->seconds > 0))
                 return (long)i;
             continue;
         }
@@ -103,7 +103,7 @@ static long look(struct usp_choice *choice)
 static bool guards_nothing(const uvcsp_guard *guard)
 {
     return guard->kind == UVCSP_GUARD_SKIP ||
-           (guard->kind == UVCSP_GUARD_TIMEOUT && guard->seconds <= 0);
+           (guard->kind == UVCSP_GUARD_TIMEOUT && !(guard->seconds > 0));
 }
 
 static long choose(struct usp_choice *choice)
@@ -130,8 +130,10 @@ static long choose(struct usp_choice *choice)
                 if (fibre->kill)
                     return USP_KILLED;
             }
-        } else if (result == -UVCSP_POISONED || result == -UVCSP_RETIRED)
+        } else if (result == -UVCSP_POISONED || result == -UVCSP_RETIRED) {
             fibre->failed = (int)choice->ended;
+            usp_choice_taken(choice, first, choice->ended); /* the others have their turn first, the next time */
+        }
         return result;
     }
 }

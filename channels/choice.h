@@ -29,6 +29,11 @@ static inline bool usp_is_channel(const uvcsp_guard *guard)
 {
     return guard->kind == UVCSP_GUARD_READ || guard->kind == UVCSP_GUARD_WRITE;
 }
+/* Where its message goes, or lies. */
+static inline void *usp_place_of(const uvcsp_guard *guard)
+{
+    return __builtin_expect(guard->within, 0) ? (void *)(uintptr_t)guard->value : guard->data;
+}
 
 /* ---- guard.c ---- */
 

@@ -51,11 +51,11 @@ int usp_guard_bytes(const uvcsp_guard *guard, struct usp_bytes *bytes)
     if (guard->kind == UVCSP_GUARD_READ)
         return 0;
     if (usp_is_plain(end->channel)) {
-        bytes->data = guard->data;
+        bytes->data = usp_place_of(guard);
         bytes->length = end->channel->size;
         return 0;
     }
-    int rc = usp_message_bytes(end->channel, guard->data, bytes);
+    int rc = usp_message_bytes(end->channel, usp_place_of(guard), bytes);
     if (rc < 0)
         usp_report("a value of a choice cannot be sent over channel '%s'", end->channel->name);
     return rc;
@@ -82,19 +82,21 @@ int usp_choice_check(struct usp_choice *choice)
             if (!end || !usp_arena_holds(end, sizeof *end) || end->magic != USP_END_MAGIC ||
                 end->side != side)
                 return usp_end_check(end, side, site);
-            if (!guard->data) {
+            if (!usp_place_of(guard)) {
                 usp_report("%s: guard %zu: the place of the message is NULL", site, i);
                 return -EINVAL;
             }
             choice->n_offers++;
             break;
         }
-        case UVCSP_GUARD_TIMEOUT:
-            if (choice->soonest < 0 || guard->seconds < choice->soonest) {
-                choice->soonest = guard->seconds > 0 ? guard->seconds : 0;
+        case UVCSP_GUARD_TIMEOUT: {
+            double seconds = guard->seconds > 0 ? guard->seconds : 0; /* not a number: 0 */
+            if (choice->soonest < 0 || seconds < choice->soonest) {
+                choice->soonest = seconds;
                 choice->soonest_index = (uint32_t)i;
             }
             break;
+        }
         case UVCSP_GUARD_ENDED:
             if (!guard->subject) {
                 usp_report("%s: guard %zu: the handle is NULL", site, i);

@@ -116,7 +116,7 @@ static inline __attribute__((always_inline)) int look_at(const uvcsp_guard *guar
     struct usp_offer *offer = queue->head;
     if (!offer)
         return NOBODY;
-    void *value = guard->data;
+    void *value = side == USP_READER ? guard->data : usp_place_of(guard);
     uint32_t size = channel->plain_size;
     if (__builtin_expect(!value, 0))
         return GENERALLY;
@@ -201,7 +201,7 @@ static inline bool offer_all(const uvcsp_guard *guards, size_t n, struct usp_tas
         enum usp_side side = side_of(guard);
         offer->channel = channel;
         offer->task = self;
-        offer->data = guard->data;
+        offer->data = side == USP_READER ? guard->data : usp_place_of(guard);
         offer->index = k++;
         offer->length = channel->plain_size;
         offer->marks = (struct usp_offer){.queued = 1}.marks;
@@ -241,6 +241,14 @@ static inline size_t guard_of(const uvcsp_guard *guards, size_t offer)
             return i;
 }
 
+/* That guard was taken, or had ended: the next time it comes last. Others may have run since the first end was looked at. */
+static inline __attribute__((always_inline)) void leave_mark(const uvcsp_guard *guards, bool fair, const uvcsp_guard *guard)
+{
+    struct usp_end *first = guards[0].subject;
+    if (fair && first->magic == USP_END_MAGIC)
+        first->fair_next = offset_of(guards, guard + 1);
+}
+
 /* Woken by an end, or from another worker. */
 __attribute__((noinline, cold)) static int woken(uvcsp_guard *guards, uint64_t packed_choice, const char *site,
                                                  struct usp_task *self)
@@ -248,20 +256,19 @@ __attribute__((noinline, cold)) static int woken(uvcsp_guard *guards, uint64_t p
     struct usp_choice choice = {.guards = guards, .n = n_of(packed_choice), .site = site,
                                 .n_offers = usp_wait_of(self)->n};
     long result = usp_choice_woken(&choice, self);
-    if (result == -UVCSP_POISONED || result == -UVCSP_RETIRED)
+    if (result == -UVCSP_POISONED || result == -UVCSP_RETIRED) {
         usp_current()->failed = (int)choice.ended;
+        leave_mark(guards, is_fair(packed_choice), &guards[choice.ended]);
+    }
     if (result == USP_RETRY)
         return usp_choice_generally(guards, n_of(packed_choice), mode_of(packed_choice), site);
     return usp_choice_over(result, guards, site);
 }
 
-/* That guard was taken. Others may have run since the first end was looked at. */
 static inline __attribute__((always_inline)) int taken(const uvcsp_guard *guards, bool fair, const uvcsp_guard *guard)
 {
-    struct usp_end *first = guards[0].subject;
     usp_current()->failed = -1;
-    if (fair && first->magic == USP_END_MAGIC)
-        first->fair_next = offset_of(guards, guard + 1);
+    leave_mark(guards, fair, guard);
     return (int)(guard - guards);
 }
 
@@ -289,7 +296,7 @@ __attribute__((noinline)) static int wait_here(uvcsp_guard *guards, uint64_t cho
     bool all_good = true;
     for (size_t i = 0; i < n; i++) {
         n_offers += guards[i].on;
-        all_good &= !guards[i].on || guards[i].data;
+        all_good &= !guards[i].on || usp_place_of(&guards[i]);
     }
     if (all_good && n_offers > 0 && (n_offers == 1 || n_offers <= wait->room)) {
         wait->n = (uint32_t)n_offers;

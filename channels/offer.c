@@ -259,7 +259,7 @@ static void *mobile_of(const uvcsp_guard *guard)
 {
     const struct usp_end *end = guard->subject;
     return guard->on && guard->kind == UVCSP_GUARD_WRITE && end->channel->type == UVCSP_TYPE_END
-               ? ((const uvcsp_end *)guard->data)->end_ : NULL;
+               ? ((const uvcsp_end *)usp_place_of(guard))->end_ : NULL;
 }
 
 /* Mobile ends on offer are in no list while they are; those not taken come back. Several guards may
@@ -271,9 +271,9 @@ static void move_ends(const struct usp_choice *choice, long taken, bool away)
         const uvcsp_guard *guard = &choice->guards[i];
         void *end = mobile_of(guard);
         if (end && away)
-            usp_let_go(guard->subject, guard->data);
+            usp_let_go(guard->subject, usp_place_of(guard));
         else if (end && end != gone)
-            usp_take_back(guard->subject, guard->data);
+            usp_take_back(guard->subject, usp_place_of(guard));
     }
 }
 
@@ -314,7 +314,7 @@ long usp_choice_wait(struct usp_choice *choice, struct usp_task *self)
         size_t k = 0;
         for (long i = 0; i < result; i++)
             k += choice->guards[i].on && usp_is_channel(&choice->guards[i]);
-        rc = usp_step_finish(guard->subject, guard->data, &bytes[k], claimed);
+        rc = usp_step_finish(guard->subject, usp_place_of(guard), &bytes[k], claimed);
         if (rc != 0)
             result = rc;
     }

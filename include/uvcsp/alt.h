@@ -36,13 +36,21 @@ enum uvcsp_guard_kind {
     UVCSP_GUARD_ENDED,
 };
 
+#define UVCSP_WITHIN 16 /* a message to write lies in its guard, up to so many bytes */
+
 /* A guard. Fill it with the macros below; an array of them may be kept and used again. */
 typedef struct uvcsp_guard {
     enum uvcsp_guard_kind kind;
     bool on;         /* false: this guard takes no part, the others keep their index */
-    int number;      /* descriptor or signal */
-    int events;      /* UV_READABLE, UV_WRITABLE */
-    double seconds;  /* of a timeout */
+    bool within;     /* the message to write is in `value`, and `data` is not looked at */
+    union {
+        struct {
+            int number;     /* descriptor or signal */
+            int events;     /* UV_READABLE, UV_WRITABLE */
+            double seconds; /* of a timeout */
+        };
+        unsigned char value[UVCSP_WITHIN];
+    };
     void *subject;   /* end or handle */
     void *data;      /* where a message goes, or lies */
 } uvcsp_guard;
@@ -71,15 +79,29 @@ UVCSP_API UVCSP_DIRECT_ int uvcsp_choose(uvcsp_guard *guards, size_t n, enum uvc
         UVCSP_SAME_(in, p, "the end carries another type");                                        \
         (uvcsp_guard){.kind = UVCSP_GUARD_READ, .on = 1, .subject = (in), .data = (p)};            \
     })
-/* The value lives in the block that encloses the guard. */
+/* A value of up to UVCSP_WITHIN bytes is kept in the guard. A larger one lives in the block that encloses the guard: an array of
+   guards that is filled in a loop needs a place for each, and a guard that is filled by hand. */
 #define UVCSP_ON_WRITE(out, ...)                                                                   \
-    ((uvcsp_guard){.kind = UVCSP_GUARD_WRITE,                                                      \
-                   .on = sizeof(struct {                                                           \
-                             UVCSP_IS_(out, 2, "ON_WRITE needs a writing end");                    \
-                             int on_;                                                              \
-                         }) != 0,                                                                  \
-                   .subject = (out),                                                               \
-                   .data = (UVCSP_ELEM_(out)[1]){(__VA_ARGS__)}})
+    UVCSP_WRITES_(out, (out), UVCSP_IS_(out, 2, "ON_WRITE needs a writing end"), __VA_ARGS__)
+/* `x`: an end or a queue of the type; `out`: the writing end. */
+#define UVCSP_WRITES_(x, out, check, ...)                                                          \
+    __builtin_choose_expr(                                                                         \
+        sizeof(UVCSP_ELEM_(x)) <= UVCSP_WITHIN, __extension__({                                    \
+            check;                                                                                 \
+            UVCSP_ELEM_(x) uvcsp_v_ = (__VA_ARGS__);                                               \
+            uvcsp_guard uvcsp_g_ = {                                                               \
+                .kind = UVCSP_GUARD_WRITE, .on = 1, .within = 1, .subject = (out)};                \
+            __builtin_memcpy(uvcsp_g_.value, &uvcsp_v_,                                            \
+                             sizeof uvcsp_v_ <= UVCSP_WITHIN ? sizeof uvcsp_v_ : 0);               \
+            uvcsp_g_;                                                                              \
+        }),                                                                                        \
+        ((uvcsp_guard){.kind = UVCSP_GUARD_WRITE,                                                  \
+                       .on = sizeof(struct {                                                       \
+                                 check;                                                            \
+                                 int on_;                                                          \
+                             }) != 0,                                                              \
+                       .subject = (out),                                                           \
+                       .data = (UVCSP_ELEM_(x)[1]){(__VA_ARGS__)}}))
 /* Ready when nothing else has been for that long; at once if `s` is 0 or less. */
 #define UVCSP_ON_TIMEOUT(s) ((uvcsp_guard){.kind = UVCSP_GUARD_TIMEOUT, .on = 1, .seconds = (s)})
 /* Always ready. */

@@ -140,14 +140,8 @@ UVCSP_API void *uvcsp_queue_out(void *queue);
         (uvcsp_guard){                                                                             \
             .kind = UVCSP_GUARD_READ, .on = 1, .subject = uvcsp_queue_in(q), .data = (p)};         \
     })
-/* The value lives in the block that encloses the guard. */
+/* Where the value lives: as in ON_WRITE. */
 #define UVCSP_ON_PUT(q, ...)                                                                       \
-    ((uvcsp_guard){.kind = UVCSP_GUARD_WRITE,                                                      \
-                   .on = sizeof(struct {                                                           \
-                             UVCSP_IS_QUEUE_(q);                                                   \
-                             int on_;                                                              \
-                         }) != 0,                                                                  \
-                   .subject = uvcsp_queue_out(q),                                                  \
-                   .data = (UVCSP_ELEM_(q)[1]){(__VA_ARGS__)}})
+    UVCSP_WRITES_(q, uvcsp_queue_out(q), UVCSP_IS_QUEUE_(q), __VA_ARGS__)
 
 #endif

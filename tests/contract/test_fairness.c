@@ -138,4 +138,33 @@ TEST(write_guards_are_taken_in_turn_as_well)
         ck_assert_int_eq(READ(ins[k]), round);
     }
 }
+
+TEST(a_guard_that_has_ended_does_not_keep_the_others_from_their_turn, .times = 2)
+{
+    CHAN(int) ended = CHANNEL(int), ready = CHANNEL(int, .capacity = 64);
+    OUT_END(int) gone = OUT_OF(ended), out = OUT_OF(ready);
+    IN_END(int) in = IN_OF(ready), over = IN_OF(ended);
+    for (int i = 0; i < 50; i++)
+        WRITE(out, i);
+    if (_i)
+        POISON(gone);
+    else
+        RETIRE(gone);
+    int x;
+    uvcsp_guard guards[] = {ON_READ(in, &x), ON_READ(over, &x)};
+    for (int i = 0; i < 50; i++) {
+        ck_assert_int_eq(uvcsp_alt(guards, 2, UVCSP_FAIR), 0);
+        ck_assert_int_eq(uvcsp_alt(guards, 2, UVCSP_FAIR), _i ? -UVCSP_POISONED : -UVCSP_RETIRED);
+        ck_assert_int_eq(uvcsp_alt_failed(), 1);
+    }
+}
+
+TEST(of_several_limits_that_are_over_the_first_counts_and_what_is_no_number_is_none)
+{
+    double none = strtod("nan", NULL);
+    ck_assert_int_eq(ALT(ON_TIMEOUT(0), ON_TIMEOUT(-1), ON_TIMEOUT(-2)), 0);
+    ck_assert_int_eq(ALT(ON_TIMEOUT(5), ON_TIMEOUT(none), ON_TIMEOUT(0)), 1);
+    ck_assert_int_eq(PRI_ALT(ON_TIMEOUT(none), ON_SKIP), 0);
+}
+
 SUITE("fairness", .after = uvcsp_shutdown)

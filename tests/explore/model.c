@@ -284,7 +284,7 @@ static void note_mark(const struct network *net, struct m_state *s, unsigned act
 {
     struct m_actor *a = &s->actors[actor];
     const struct op *op = model_op(net, s, actor);
-    if (op->kind != CHOICE || op->pri || op->n < 2 || a->status != S_OK)
+    if (op->kind != CHOICE || op->pri || op->n < 2)
         return;
     a->key = (uint8_t)(a->pc + 1);
     a->next = (uint8_t)(a->guard + 1);

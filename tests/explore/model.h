@@ -51,7 +51,7 @@ enum {
     M_ANY = 1, /* whoever waits may be met, not only who came first: what the contract promises at
                   least */
     M_MARKS =
-        2, /* a fair choice begins behind the guard that it took the last time; else with any */
+        2, /* a fair choice begins behind the guard that it took, or that had ended, the last time; else with any */
     M_STEPWISE = 4, /* others may run between two looks of a choice, and between two ends that go */
 };
 
