@@ -101,6 +101,7 @@ static inline __attribute__((always_inline)) void conclude(struct usp_process *p
    others why. */
 __attribute__((noreturn)) static void finish_with_worker(struct usp_process *process, struct usp_fibre *fibre)
 {
+    usp_terminate_cuts();
     usp_process_run_deferred_of_program(process);
     tell_joiner(process->join, true);
     if (fibre->started_others)

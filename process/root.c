@@ -111,8 +111,9 @@ static int shut_down(void)
 
 int uvcsp_shutdown(void)
 {
-    if (!usp_here)
-        return main_fibre ? -EBUSY : 0;
+    if (!usp_here && usp_runtime_home() == 0)
+        return 0;
+    USP_ENTER();
     if (!usp_worker_is_root() || usp_current() != main_fibre) {
         usp_report("uvcsp_shutdown: only main can do that");
         return -EBUSY;

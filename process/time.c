@@ -109,7 +109,12 @@ int uvcsp_blocking(void (*fn)(void *), void *arg)
     }
     if (!usp_current()->task)
         usp_fatal("uvcsp_blocking: a callback of the loop must not wait");
-    return usp_blocking(fn, arg);
+    if (usp_current()->kill)
+        usp_end_process(USP_KILLED, NULL);
+    int rc = usp_blocking(fn, arg);
+    if (usp_current()->kill) /* while the call was under way */
+        usp_end_process(USP_KILLED, NULL);
+    return rc;
 }
 
 const char *uvcsp_status_name(int status)

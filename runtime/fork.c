@@ -214,7 +214,7 @@ void usp_worker_finished(void)
     if (usp_sched.n_live > 0 || usp_worker_children() > 0 || usp_link_queued() > 0)
         return;
     usp_supervise_hand_over();
-    if (usp_worker_asked_to_end()) {
+    if (usp_terminate_has_cut()) {
         flush_streams();
         usp_die_of_sigterm();
     }

@@ -2,6 +2,7 @@
 #ifndef USP_RUNTIME_FORK_H
 #define USP_RUNTIME_FORK_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* This operating-system process is a worker of its own now. */
@@ -20,6 +21,8 @@ void usp_terminate_forget(void);
 void usp_terminate_itself(void);
 /* It has been asked: tells the processes, once. */
 void usp_terminate_look(void);
+/* Was a process ended by it? */
+bool usp_terminate_has_cut(void);
 void usp_die_of_sigterm(void);
 /* The kernel will send the signal to this process. */
 void usp_die_later(int signum, long ms);

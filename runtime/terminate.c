@@ -1,6 +1,6 @@
 /* SIGTERM to a worker. What its processes have deferred is to run, so they are ended where they wait, or when they next
    wait, and when all of them have ended the worker dies of the signal after all. Its supervisor sees no
-   difference.
+   difference. Where all of them have come to their own end before they waited, so has the worker.
 
    A worker that computes and never waits, or sits in a system call, does not come to that: the kernel sends the signal
    once more when the worker has used so much of the processor, or so much time has passed, and then it
@@ -20,6 +20,7 @@
 
 static volatile sig_atomic_t asked USP_YOUNG;
 static bool told USP_YOUNG; /* the processes have been */
+static bool cut USP_YOUNG;  /* one of them was ended by it */
 
 /* Not timer_create() of the C library: it may start a thread. */
 static bool send_later(clockid_t clock, long ms, int signum)
@@ -88,6 +89,16 @@ bool usp_worker_asked_to_end(void)
     return asked;
 }
 
+void usp_terminate_cuts(void)
+{
+    cut = true;
+}
+
+bool usp_terminate_has_cut(void)
+{
+    return cut;
+}
+
 void usp_terminate_look(void)
 {
     if (told)
@@ -99,5 +110,5 @@ void usp_terminate_look(void)
 
 void usp_terminate_forget(void)
 {
-    asked = told = false;
+    asked = told = cut = false;
 }

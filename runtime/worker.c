@@ -1,6 +1,7 @@
 #include "runtime/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -135,8 +136,22 @@ bool usp_worker_is_root(void)
 
 /* ---- life of the runtime ---- */
 
+/* A descriptor of the library's must not be taken for standard input, output or error; libuv aborts when it is to close
+   one of them. */
+static void open_standard_streams(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int usp_runtime_init(void)
 {
+    if (fcntl(STDIN_FILENO, F_GETFD) < 0 || fcntl(STDOUT_FILENO, F_GETFD) < 0 || fcntl(STDERR_FILENO, F_GETFD) < 0)
+        open_standard_streams();
     int rc = usp_arena_init(0);
     if (rc < 0)
         return rc;

@@ -167,6 +167,8 @@ void usp_worker_signal(unsigned index, int signum);
 bool usp_worker_is_root(void);
 /* Has this worker been sent SIGTERM? Its processes end where they wait, and then it dies of that. */
 bool usp_worker_asked_to_end(void);
+/* A process ends because of that. */
+void usp_terminate_cuts(void);
 /* The same to each that a process waits for which is to end itself. */
 void usp_worker_signal_waited_for(int signum);
 /* SIGTERM to all children of this worker. */

@@ -50,7 +50,11 @@ struct uvcsp_conn;
 
 /* from the constructor's parameter into the copied arguments */
 #define UVCSP_COPY_(s) UVCSP_COPY_##s
-#define UVCSP_COPY_VAL(T, x) uvcsp_a_.x = x;
+#define UVCSP_COPY_VAL(T, x)                                                                       \
+    {                                                                                              \
+        __typeof__(T) uvcsp_t_ = x; /* which may be const */                                       \
+        __builtin_memcpy((void *)&uvcsp_a_.x, &uvcsp_t_, sizeof uvcsp_t_);                         \
+    }
 #define UVCSP_COPY_IN(T, x) uvcsp_a_.x = x.end_;
 #define UVCSP_COPY_OUT(T, x) uvcsp_a_.x = x.end_;
 #define UVCSP_COPY_INS(T, x, n) uvcsp_a_.x = x.end_; uvcsp_a_.n = n;

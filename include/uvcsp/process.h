@@ -147,7 +147,8 @@ UVCSP_API void uvcsp_handle_free(uvcsp_handle *handle);
 
 /* Runs fn(arg) when this process ends, whichever way it ends short of a crash or SIGKILL; last in, first out. After
    exit() in a worker what all of its processes have deferred runs, in the one that called it. In main it
-   runs in uvcsp_shutdown(). 0, -EINVAL for a NULL function, -ENOMEM. */
+   runs in uvcsp_shutdown(). When a body has returned its variables are gone: `arg` must not point to one of them.
+   0, -EINVAL for a NULL function, -ENOMEM. */
 UVCSP_API int uvcsp_defer(void (*fn)(void *), void *arg);
 #define UVCSP_DEFER(fn, arg) uvcsp_defer((fn), (arg))
 
@@ -166,9 +167,13 @@ UVCSP_API int uvcsp_shutdown(void);
    same type twice. So PROCESS takes the type over from a declaration where there is one: the array
    uvcsp_declared_NAME is of known size only then, and _Generic can tell. The `()` brings the name in
    either way; no parameter has a type that the default promotions would change. */
+/* Never defined and never called: so a definition that differs from its declaration does not compile. */
+#define UVCSP_SIGNATURE_(name, ...)                                                                \
+    extern void uvcsp_parameters_of_##name(UVCSP_LIST_(UVCSP_FORMAL_, __VA_ARGS__))
 #define UVCSP_CTOR_(name) UVCSP_STR_(uvcsp_make_##name)
 #define UVCSP_PROCESS_DECLARE(name, ...)                                                           \
     extern char uvcsp_declared_##name[2];                                                          \
+    UVCSP_SIGNATURE_(name, __VA_ARGS__);                                                           \
     __asm__(".globl " UVCSP_CTOR_(name));                                                          \
     uvcsp_process name(UVCSP_LIST_(UVCSP_ACCEPT_, __VA_ARGS__)) __asm__(UVCSP_CTOR_(name))
 
@@ -177,6 +182,7 @@ UVCSP_API int uvcsp_shutdown(void);
         UVCSP_EACH_(UVCSP_FIELD_, __VA_ARGS__)                                                     \
         char none_;                                                                                \
     };                                                                                             \
+    UVCSP_SIGNATURE_(name, __VA_ARGS__);                                                           \
     static void uvcsp_body_##name(UVCSP_LIST_(UVCSP_FORMAL_, __VA_ARGS__));                              \
     static void uvcsp_run_##name(void *uvcsp_p_)                                                   \
     {                                                                                              \

@@ -20,6 +20,11 @@ PROCESS(values, VAL(char, c), VAL(short, s), VAL(float, f), VAL(_Bool, b), VAL(l
     printf("%c %d %g %d %Lg %s %d %d\n", c, s, f, b, d, text, call(p.x), *where);
 }
 
+PROCESS(constants, VAL(const int, n), VAL(const struct point, p), VAL(int *const, where), VAL(const float, f))
+{
+    printf("%d %d %d %g\n", n, p.x, *where, f);
+}
+
 PROCESS(unused, IN(int, in), OUT(int, out), VAL(int, n))
 {
     (void)in;

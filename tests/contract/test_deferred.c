@@ -1,5 +1,6 @@
 /* What a process has deferred runs when it ends, whichever way it ends: but for a crash and SIGKILL, after which none of
    its code can run. */
+#include <semaphore.h>
 #include <sys/wait.h>
 
 #include "tests/contract/contract.h"
@@ -260,6 +261,63 @@ TEST(nothing_runs_after_a_crash_or_a_signal_that_the_process_sent_itself, .times
     ck_assert_int_eq(PAR(dies(signals[_i])), 1);
     free(house_captured());
     ck_assert_str_eq(trace->text, "");
+}
+
+PROCESS(returns_at_once, OUT(int, out))
+{
+    (void)out;
+}
+
+/* It came to its own end before it waited, or it was cut short: what is told of it is all of one kind. */
+TEST(who_is_terminated_before_it_has_begun_either_returns_or_is_killed, .times = 30)
+{
+    CHAN(int) c = CHANNEL(int);
+    IN_END(int) in = IN_OF(c);
+    house_capture(2);
+    uvcsp_handle *handle = SPAWN(returns_at_once(c));
+    ck_assert_int_eq(uvcsp_terminate(handle), 0);
+    ck_assert_int_eq(uvcsp_join(handle, 20), UVCSP_OK);
+    int x, status = uvcsp_read(in, &x);
+    free(house_captured());
+    ck_assert_int_eq(status, uvcsp_exit_code(handle) == 0 ? UVCSP_RETIRED : UVCSP_POISONED);
+}
+
+struct pace {
+    sem_t begun, go;
+};
+
+static void blocks(void *arg)
+{
+    struct pace *pace = arg;
+    sem_post(&pace->begun);
+    sem_wait(&pace->go);
+}
+
+PROCESS(is_in_a_blocking_call, VAL(struct pace *, pace))
+{
+    DEFER(leave, "1");
+    (void)uvcsp_blocking(blocks, pace);
+    leave("x");
+}
+
+TEST(who_is_terminated_in_a_blocking_call_ends_when_that_returns, .times = 2)
+{
+    struct pace *pace = seen_by_all(sizeof *pace);
+    trace = seen_by_all(sizeof *trace);
+    sem_init(&pace->begun, 1, 0);
+    sem_init(&pace->go, 1, 0);
+    house_capture(2);
+    uvcsp_handle *handle = _i ? SPAWN(is_in_a_blocking_call(pace)) : GO(is_in_a_blocking_call(pace));
+    while (sem_trywait(&pace->begun) != 0)
+        uvcsp_sleep(0.001);
+    ck_assert_int_eq(uvcsp_terminate(handle), 0);
+    if (!_i || house_light())
+        sem_post(&pace->go);
+    int joined = uvcsp_join(handle, 20);
+    free(house_captured());
+    ck_assert_int_eq(joined, UVCSP_OK);
+    ck_assert_int_eq(uvcsp_exit_code(handle), -SIGTERM);
+    ck_assert_str_eq(trace->text, _i && !house_light() ? "" : "1"); /* a worker waits for a second at most */
 }
 
 SUITE("deferred", .before = default_signals, .after = uvcsp_shutdown)

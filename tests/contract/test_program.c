@@ -73,6 +73,51 @@ TEST(a_call_from_another_thread_is_told_and_aborts)
     free(said);
 }
 
+static void *shuts_down(void *unused)
+{
+    (void)unused;
+    (void)uvcsp_shutdown();
+    return NULL;
+}
+
+static void shut_down_by_another_thread(void)
+{
+    (void)CHANNEL(int);
+    pthread_t thread;
+    pthread_create(&thread, NULL, shuts_down, NULL);
+    pthread_join(thread, NULL);
+}
+
+TEST(another_thread_that_shuts_down_is_told_and_aborts)
+{
+    char *said;
+    int status = as_a_program(shut_down_by_another_thread, 2, &said);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    ck_assert_contains(said, "thread");
+    free(said);
+}
+
+static void without_standard_streams(void)
+{
+    close(STDIN_FILENO);
+    close(STDOUT_FILENO);
+    CHAN(int) c = CHANNEL(int);
+    IN_END(int) in = IN_OF(c);
+    SPAWN(writes_n(c, 3));
+    for (int i = 0; i < 3; i++)
+        MUST(READ(in) == i);
+    MUST(uvcsp_shutdown() == 0);
+}
+
+TEST(a_program_whose_standard_streams_are_closed_runs_as_any_other)
+{
+    char *said;
+    int status = as_a_program(without_standard_streams, 2, &said);
+    ck_assert_str_eq(said, "");
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    free(said);
+}
+
 static void exits_in_main(void)
 {
     CHAN(int) c = CHANNEL(int);
