@@ -25,6 +25,7 @@ struct usp_store {
     bool unlimited;
     bool told; /* that its limit was met */
     _Atomic uint32_t done;
+    _Atomic uint32_t joining; /* who may wait at `idle`; never too few */
     struct usp_channel *items;
     struct usp_channel *idle;
     struct usp_end in, out, resting; /* of nobody; the last one of `idle` */

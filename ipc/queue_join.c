@@ -2,9 +2,8 @@
 #include <errno.h>
 
 #include "ipc/queue.h"
+#include "ipc/sync.h"
 #include "runtime/report.h"
-
-#define LOOK_AGAIN 1.0 /* seconds */
 
 static bool unfinished(struct usp_store *queue)
 {
@@ -53,15 +52,30 @@ static bool has_to_wait(struct usp_store *queue)
     return unfinished(queue);
 }
 
-/* A worker that dies between its last item and the mark wakes nobody. So where there are other
-   workers, whoever waits looks again from time to time. */
-static double until(double deadline)
+/* A worker may have died between its last item and the mark: who waits looks again. */
+static void died(void *block)
 {
-    bool others = atomic_load(&usp_shared->n_running) > 0;
-    if (deadline < 0)
-        return others ? LOOK_AGAIN : -1;
-    double left = deadline - (double)uv_hrtime() * 1e-9;
-    return left <= 0 ? 0 : others && left > LOOK_AGAIN ? LOOK_AGAIN : left;
+    struct usp_store *queue = block;
+    if (queue->magic == USP_STORE_MAGIC && atomic_load(&queue->joining) > 0)
+        usp_store_end(queue->idle);
+}
+
+__attribute__((constructor)) static void hear_of_deaths(void)
+{
+    usp_store_died = died;
+}
+
+/* UVCSP_OK: look again. */
+static int rest(struct usp_store *queue, double deadline, int none)
+{
+    char nothing;
+    double left = deadline < 0 ? -1 : deadline - (double)uv_hrtime() * 1e-9;
+    if (deadline >= 0 && left <= 0)
+        return none;
+    int rc = usp_store_transact(&queue->resting, &nothing, left, "uvcsp_queue_join");
+    if (queue->magic != USP_STORE_MAGIC || rc == UVCSP_POISONED) /* it was freed; or all wait for ever */
+        return UVCSP_RETIRED;
+    return rc < 0 ? rc : UVCSP_OK;
 }
 
 int uvcsp_queue_join(void *x, double timeout)
@@ -71,14 +85,11 @@ int uvcsp_queue_join(void *x, double timeout)
     if (!queue || !usp_timeout_is_good(timeout, "uvcsp_queue_join"))
         return -EINVAL;
     double deadline = timeout < 0 ? -1 : (double)uv_hrtime() * 1e-9 + timeout;
-    while (has_to_wait(queue)) {
-        double seconds = until(deadline);
-        if (seconds == 0)
-            return timeout == 0 ? UVCSP_WOULD_BLOCK : UVCSP_TIMEOUT;
-        char nothing;
-        (void)usp_store_transact(&queue->resting, &nothing, seconds, "uvcsp_queue_join");
-        if (queue->magic != USP_STORE_MAGIC)
-            return UVCSP_RETIRED;
-    }
-    return UVCSP_OK;
+    int rc = UVCSP_OK;
+    atomic_fetch_add(&queue->joining, 1); /* one that is killed here is counted for ever: no harm */
+    while (rc == UVCSP_OK && has_to_wait(queue))
+        rc = rest(queue, deadline, timeout == 0 ? UVCSP_WOULD_BLOCK : UVCSP_TIMEOUT);
+    if (queue->magic == USP_STORE_MAGIC)
+        atomic_fetch_sub(&queue->joining, 1);
+    return rc;
 }

@@ -238,6 +238,15 @@ static void bury(void *block, unsigned owner, void *arg)
     }
 }
 
+void (*usp_store_died)(void *block);
+
+static void tell_queue(void *block, unsigned owner, void *arg)
+{
+    (void)owner;
+    (void)arg;
+    usp_store_died(block);
+}
+
 static void (*channels_died)(unsigned dead, const char *how);
 
 static void died(unsigned dead, const char *how)
@@ -246,6 +255,8 @@ static void died(unsigned dead, const char *how)
     struct usp_gone gone = {NULL, dead};
     usp_arena_each(USP_BLOCK_SHARED, usp_sync_let_go, &gone);
     usp_arena_each(USP_BLOCK_SHARED, bury, &gone);
+    if (usp_store_died)
+        usp_arena_each(USP_BLOCK_SHARED, tell_queue, NULL);
     usp_free_what_can_be();
 }
 

@@ -88,7 +88,8 @@ UVCSP_API int uvcsp_queue_task_done(void *queue);
 
 /* Waits until every item that was put in has been taken out and said to be done. `timeout` as
    above. UVCSP_OK, UVCSP_TIMEOUT, UVCSP_WOULD_BLOCK. A consumer that dies before it has said so
-   leaves its item undone. */
+   leaves its item undone. UVCSP_RETIRED: the queue was freed, or all of the program waits for ever,
+   which has been told. */
 UVCSP_API int uvcsp_queue_join(void *queue, double timeout);
 
 /* Nothing more is put in. Idempotent; by any process. 0 or -EINVAL. */

@@ -204,17 +204,37 @@ TEST(who_waits_for_an_item_that_nobody_puts_into_a_queue_is_told)
     uvcsp_queue_free(queue);
 }
 
-static void joins_a_queue(void)
+PROCESS(joins_queue, VAL(uvcsp_queue *, queue), VAL(int *, status))
+{
+    *status = uvcsp_queue_join(queue, -1);
+}
+
+TEST(who_waits_for_items_that_nobody_will_be_done_with_is_told)
+{
+    uvcsp_queue *queue = uvcsp_queue_new(3);
+    int *status = SHARED_ARRAY(int, 2);
+    ck_assert_int_eq(uvcsp_queue_put_new(queue, json_integer(1), 0), UVCSP_OK);
+    char *said = TOLD(PAR(joins_queue(queue, &status[0]), joins_queue(queue, &status[1])));
+    ck_assert_int_eq(count_of(said, "process 'joins_queue'"), 2);
+    ck_assert_int_eq(status[0], UVCSP_RETIRED);
+    ck_assert_int_eq(status[1], UVCSP_RETIRED);
+    ck_assert_int_eq(uvcsp_queue_join(queue, 0), UVCSP_WOULD_BLOCK);
+    free(said);
+    uvcsp_queue_free(queue);
+}
+
+static void joins_again_and_again(void)
 {
     uvcsp_queue *queue = uvcsp_queue_new(3);
     if (uvcsp_queue_put_new(queue, json_integer(1), 0) == UVCSP_OK)
-        (void)uvcsp_queue_join(queue, -1);
+        while (uvcsp_queue_join(queue, -1) == UVCSP_RETIRED)
+            ;
 }
 
 TEST(who_would_only_wait_again_is_ended_with_the_program)
 {
     char *said;
-    int status = as_a_program(joins_a_queue, &said);
+    int status = as_a_program(joins_again_and_again, &said);
     ck_assert_contains(said, NOTHING_CAN_RUN);
     ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
     free(said);

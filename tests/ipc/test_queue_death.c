@@ -1,5 +1,6 @@
 /* What the death of producers and consumers does to a queue: nothing. And what a queue without a
    feeder thread behind it is good for. */
+#include "ipc/queue.h"
 #include "tests/ipc/queues.h"
 
 /* ---- three kinds of queues; an item is who put it in and its number ---- */
@@ -234,6 +235,32 @@ TEST(an_item_of_a_killed_consumer_stays_undone_until_somebody_says_it_is_done)
     ck_assert_int_eq(uvcsp_queue_task_done(q), 0);
     ck_assert_int_eq(uvcsp_queue_join(q, -1), UVCSP_OK);
     RETIRE(keeps);
+    uvcsp_queue_free(q);
+}
+
+/* Its last item counts as done, and nobody who waits for that has been told. */
+PROCESS(dies_before_it_tells, VAL(void *, q))
+{
+    struct usp_store *store = q;
+    while (!store->idle->waiting[USP_READER].head)
+        uvcsp_yield();
+    atomic_fetch_add(&store->done, 1);
+    raise(SIGKILL);
+}
+
+TEST(who_joins_a_queue_goes_on_when_the_last_to_be_done_has_died_before_it_could_tell)
+{
+    if (house_light())
+        return;
+    uvcsp_queue *q = uvcsp_queue_new(0);
+    struct item item;
+    ck_assert_int_eq(put(VALUES, q, (struct item){0, 0}), UVCSP_OK);
+    ck_assert_int_eq(get(VALUES, q, &item, -1), UVCSP_OK);
+    house_capture(2);
+    uvcsp_handle *victim = SPAWN(dies_before_it_tells(q));
+    ck_assert_int_eq(uvcsp_queue_join(q, -1), UVCSP_OK);
+    uvcsp_join(victim, -1);
+    free(house_captured());
     uvcsp_queue_free(q);
 }
 
