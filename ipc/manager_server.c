@@ -298,7 +298,9 @@ static void serve_all(struct usp_server *server, UVCSP_IN_END(uvcsp_end) handove
     int rc;
     while ((rc = usp_line_receive(line, &request)) == UVCSP_OK) {
         tell_processor(server->manager);
+        usp_serving(false);
         rc = usp_serve(session, request.data, request.size);
+        usp_serving(true);
         usp_line_taken(line, &request);
         if (rc == 0)
             rc = usp_line_send(line, session->item != NULL);
@@ -316,6 +318,7 @@ static void serve_all(struct usp_server *server, UVCSP_IN_END(uvcsp_end) handove
 
 UVCSP_PROCESS(manager_session, IN(uvcsp_end, handover), VAL(struct usp_server *, server))
 {
+    usp_serving(true);
     serve_all(server, handover);
     usp_server_unref(server);
 }
@@ -369,6 +372,7 @@ UVCSP_PROCESS(manager, IN(uvcsp_end, join), OUT(int, ready), VAL(struct usp_serv
     (void)uvcsp_write(ready, &rc);
     UVCSP_RETIRE(ready);
     uvcsp_end end;
+    usp_serving(true);
     while (rc == 0 && uvcsp_read(join, &end) == UVCSP_OK) {
         UVCSP_IN_END(uvcsp_end) handover = UVCSP_AS_IN(uvcsp_end, end);
         server->refs++;

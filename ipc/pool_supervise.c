@@ -252,6 +252,7 @@ static void settle(struct usp_slot *slot)
 UVCSP_PROCESS(pool_supervisor, VAL(struct usp_slot *, slot))
 {
     uvcsp_pool *pool = slot->pool;
+    usp_serving(true);
     while (!over(pool)) {
         if (!start(slot)) {
             uvcsp_sleep(0.02);

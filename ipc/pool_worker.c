@@ -118,7 +118,10 @@ static int
 call(struct worker *worker, const struct usp_pool_order *order, const void *argument, void *result)
 {
     worker->message[0] = '\0';
-    return order->task(argument, result, worker->context);
+    usp_serving(false);
+    int code = order->task(argument, result, worker->context);
+    usp_serving(true);
+    return code;
 }
 
 /* False: the answer cannot be given, and the worker ends, which is an answer too. */
@@ -192,6 +195,7 @@ UVCSP_PROCESS(pool_worker, VAL(struct usp_slot *, slot), VAL(void *, orders),
     const uvcsp_pool_options options = slot->pool->options;
     worker->context = options.initializer ? options.initializer(options.initarg) : options.initarg;
     struct usp_pool_order none = {0};
+    usp_serving(true);
     bool good = answer(worker, answers, &none, 0, 0, 0);
     while (good) {
         uvcsp_bytes message;

@@ -58,39 +58,63 @@ static bool is_poisoned(const struct usp_channel *channel)
     return !channel->lenient && (channel->maker || !channel->held);
 }
 
+struct claims {
+    struct usp_task **tasks;
+    uint32_t n;
+    bool fresh; /* some of them have not been ended so before */
+};
+
+static void claim_at(struct claims *claims, uint32_t most, struct usp_channel *channel, enum usp_side side)
+{
+    struct usp_offer *offer;
+    usp_lock(channel);
+    while (claims->n < most && (offer = usp_take(channel, side))) {
+        struct usp_task *task = claims->tasks[claims->n++] = offer->task;
+        task->outcome = channel->lenient ? UVCSP_RETIRED : UVCSP_POISONED;
+        claims->fresh |= !(task->hope.told & USP_TOLD_ENDED);
+        task->hope.told |= USP_TOLD_ENDED;
+    }
+    usp_unlock(channel);
+}
+
+/* Does this wait go? Those who serve others go only if nobody else does. */
+static bool goes(const struct usp_graph *graph, const struct usp_want *want, bool servants)
+{
+    return servants || !graph->nodes[want->node].serves;
+}
+
+static bool claim_all(struct claims *claims, const struct usp_graph *graph, bool servants)
+{
+    for (uint32_t i = 0; i < graph->n_wants; i++) {
+        const struct usp_want *want = &graph->wants[i];
+        if (goes(graph, want, servants))
+            claim_at(claims, graph->n_wants, graph->spots[want->channel].channel, (enum usp_side)want->side);
+    }
+    return claims->n > 0;
+}
+
 /* First all are claimed, then the channels are poisoned, and only then does anybody run: until then no channel goes. */
 static void end_deadlock(const struct usp_graph *graph)
 {
-    struct usp_task **claimed = malloc((graph->n_wants + 1) * sizeof *claimed);
-    uint32_t n = 0;
-    bool fresh = false;
-    if (!claimed || graph->n_wants == 0)
+    struct claims claims = {.tasks = malloc((graph->n_wants + 1) * sizeof *claims.tasks)};
+    bool servants = false;
+    if (!claims.tasks || graph->n_wants == 0)
         end_program(SIGTERM);
     for (uint32_t i = 0; i < graph->n_nodes; i++)
         if (graph->nodes[i].kind == USP_NODE_JOINS)
             graph->nodes[i].task->hope.told |= USP_TOLD_DEADLOCK;
-    for (uint32_t i = 0; i < graph->n_wants; i++) {
-        struct usp_channel *channel = graph->spots[graph->wants[i].channel].channel;
-        struct usp_offer *offer;
-        usp_lock(channel);
-        while (n < graph->n_wants && (offer = usp_take(channel, (enum usp_side)graph->wants[i].side))) {
-            struct usp_task *task = claimed[n++] = offer->task;
-            task->outcome = channel->lenient ? UVCSP_RETIRED : UVCSP_POISONED;
-            fresh |= !(task->hope.told & USP_TOLD_ENDED);
-            task->hope.told |= USP_TOLD_ENDED;
-        }
-        usp_unlock(channel);
-    }
-    if (!fresh) /* they would only wait again */
+    if (!claim_all(&claims, graph, servants))
+        claim_all(&claims, graph, servants = true);
+    if (!claims.fresh) /* they would only wait again */
         end_program(SIGTERM);
     for (uint32_t i = 0; i < graph->n_wants; i++) {
         struct usp_channel *channel = graph->spots[graph->wants[i].channel].channel;
-        if (is_poisoned(channel))
+        if (goes(graph, &graph->wants[i], servants) && is_poisoned(channel))
             usp_channel_poison(channel, CAUSE);
     }
-    for (uint32_t i = 0; i < n; i++)
-        usp_wake_any(claimed[i]);
-    free(claimed);
+    for (uint32_t i = 0; i < claims.n; i++)
+        usp_wake_any(claims.tasks[i]);
+    free(claims.tasks);
 }
 
 /* Takes a picture; false if it could not be had. Where nobody has hope but a worker that is just being born, buried or

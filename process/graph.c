@@ -165,6 +165,7 @@ static void collect_node(void *block, unsigned owner, void *arg)
         return;
     struct usp_node node = {.task = task, .worker = worker, .kind = (uint8_t)kind_of(task)};
     node.epoch = *(volatile uint32_t *)&task->hope.epoch;
+    node.serves = *(volatile uint8_t *)&task->hope.state & USP_HOPE_SERVES;
     bool lives = owner == worker && worker < graph->n_places &&
                  graph->places[worker].state == USP_WORKER_RUNNING;
     uint32_t n_wants = graph->n_wants;

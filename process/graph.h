@@ -45,6 +45,7 @@ struct usp_node {
     uint32_t worker;
     uint8_t kind;
     uint8_t n_events;
+    bool serves;
     bool hope;
 };
 

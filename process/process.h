@@ -235,6 +235,13 @@ void usp_handles_init(void);
 void usp_deadlock_begin(void);
 /* Looks now: there is no other worker, and this one can never run again. */
 void usp_deadlock(void);
+/* Where the running process waits from here on, it does so to serve others: a deadlock does not end its waits, unless there
+   are no others to end. */
+static inline void usp_serving(bool serves)
+{
+    uint8_t *state = &usp_current()->task->hope.state;
+    *state = (uint8_t)(serves ? *state | USP_HOPE_SERVES : *state & ~USP_HOPE_SERVES);
+}
 
 /* ---- root.c ---- */
 

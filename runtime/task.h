@@ -43,6 +43,7 @@ enum {
     USP_HOPE_UNBORN = 2, /* prepared, not started */
     USP_HOPE_JOINS = 4,  /* waits in PAR, CO or SEQ */
     USP_HOPE_ENDS = 8,   /* main, which waits for all others to end */
+    USP_HOPE_SERVES = 16, /* the library's own: it waits for what others want */
 };
 enum {
     USP_TOLD_LOST = 1,     /* it has been told that this one waits for ever */

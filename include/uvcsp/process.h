@@ -62,8 +62,8 @@ UVCSP_API void uvcsp_process_free(uvcsp_process process);
    A deadlock of the whole program is told on stderr (who waits where, for which side of which channel,
    and a cycle) and ended: the channels that processes wait for are poisoned, with a cause that begins
    with "deadlock: "; who waits for a lock and the like gets UVCSP_POISONED, at a queue or a pipe
-   UVCSP_RETIRED; and every PAR, CO and SEQ that waits returns -EDEADLK. If the same processes only wait
-   again, the program exits with 1. Where some processes wait for ever while others go on, that is told,
+   UVCSP_RETIRED; and every PAR, CO and SEQ that waits returns -EDEADLK. Pools and managers, which only wait for
+   what others want of them, go on. If the same processes only wait again, the program exits with 1. Where some processes wait for ever while others go on, that is told,
    once for each. Hope is whatever a process that is not lost itself may do: with an end of the channel,
    of either side; with a channel that it has made; with a handle; timers, descriptors, signals, children,
    handles of the program's on uvcsp_loop(). At locks, queues, pipes and the like, and at a channel that

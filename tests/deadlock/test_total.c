@@ -223,6 +223,76 @@ TEST(who_waits_for_items_that_nobody_will_be_done_with_is_told)
     uvcsp_queue_free(queue);
 }
 
+/* ---- what serves others ---- */
+
+static CHAN(int) never;
+static _Atomic int *n_begun;
+
+static int waits_in_vain(const int *x, long *result, void *context)
+{
+    int read;
+    (void)x;
+    (void)result;
+    (void)context;
+    IN_END(int) in = IN_OF(never);
+    atomic_fetch_add(n_begun, 1);
+    int rc = uvcsp_read(in, &read);
+    RETIRE(in);
+    return rc;
+}
+
+static int doubles(const int *x, long *result, void *context)
+{
+    (void)context;
+    *result = 2 * *x;
+    return 0;
+}
+
+PROCESS(waits_for_tasks_to_begin, IN(int, in), OUT(int, out), VAL(int, n))
+{
+    while (atomic_load(n_begun) < n)
+        uvcsp_yield();
+    WRITE(out, READ(in));
+}
+
+static int n_doubled(uvcsp_pool *pool)
+{
+    int numbers[] = {1, 2, 3, 4}, n = 0;
+    long results[4] = {0};
+    if (uvcsp_pool_map(pool, doubles, numbers, 4, results, 1) != UVCSP_OK)
+        return 0;
+    for (int i = 0; i < 4; i++)
+        n += results[i] == 2 * numbers[i];
+    return n;
+}
+
+TEST(a_pool_outlives_a_deadlock_of_others_and_of_its_tasks)
+{
+    never = CHANNEL(int);
+    n_begun = SHARED_VALUE(_Atomic int, 0);
+    CHAN(int) a = CHANNEL(int), b = CHANNEL(int);
+    uvcsp_pool *pool = POOL(2);
+    ck_assert_int_eq(n_doubled(pool), 4);
+    uvcsp_result *result = uvcsp_pool_map_async(pool, waits_in_vain, ((int[]){1, 2}), 2, long, 1);
+    free(TOLD(PAR(waits_for_tasks_to_begin(a, b, 2), passes_on(b, a))));
+    ck_assert_int_eq(uvcsp_result_wait(result, -1), UVCSP_OK);
+    ck_assert_int_eq(uvcsp_result_failed(result), 2);
+    uvcsp_result_free(result);
+    ck_assert_int_eq(n_doubled(pool), 4);
+    uvcsp_pool_free(pool);
+}
+
+TEST(a_manager_outlives_a_deadlock_of_others)
+{
+    CHAN(int) a = CHANNEL(int), b = CHANNEL(int);
+    uvcsp_manager *manager = uvcsp_manager_start(NULL);
+    uvcsp_proxy list = uvcsp_manager_list(manager, json_pack("[i, i]", 1, 2));
+    ck_assert_int_eq(uvcsp_mlist_len(list), 2);
+    free(TOLD(PAR(passes_on(a, b), passes_on(b, a))));
+    ck_assert_int_eq(uvcsp_mlist_len(list), 2);
+    ck_assert_int_eq(uvcsp_manager_stop(manager), 0);
+}
+
 static void joins_again_and_again(void)
 {
     uvcsp_queue *queue = uvcsp_queue_new(3);
