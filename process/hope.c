@@ -179,15 +179,30 @@ static void spread_queue(struct usp_graph *graph)
     graph->n_queued = 0;
 }
 
-/* Those who wait for it is not known whom. */
+/* Those who wait for it is not known whom: also for an event that no process or worker sets by ending, but something of
+   the floor above; or for several. */
 static void reach_vague(struct usp_graph *graph)
 {
     for (uint32_t i = 0; i < graph->n_spots; i++)
         if (graph->spots[i].vague)
             reach_spot(graph, &graph->spots[i]);
+    for (uint32_t i = 0; i < graph->n_groups; i++)
+        if (graph->groups[i].vague)
+            give_hope(graph, graph->groups[i].node);
     for (uint32_t i = 0; i < graph->n_nodes; i++)
         if (graph->nodes[i].kind == USP_NODE_WAITS && graph->nodes[i].n_events > 1)
             give_hope(graph, i);
+}
+
+/* Nobody is in it who is without hope so far. */
+static void reach_empty(struct usp_graph *graph)
+{
+    for (uint32_t i = 0; i < graph->n_groups; i++) {
+        struct usp_group *group = &graph->groups[i];
+        group->vague = group->left == 0 && graph->nodes[group->node].kind == USP_NODE_WAITS;
+        if (group->left == 0 && !group->vague)
+            give_hope(graph, group->node);
+    }
 }
 
 static bool sort_wants(struct usp_graph *graph)
@@ -259,9 +274,7 @@ void usp_graph_spread(struct usp_graph *graph)
     for (unsigned i = 0; i < graph->n_places; i++)
         if (graph->places[i].state == USP_WORKER_RUNNING && graph->places[i].awake)
             reach_place(graph, i);
-    for (uint32_t i = 0; i < graph->n_groups; i++)
-        if (graph->groups[i].left == 0)
-            give_hope(graph, graph->groups[i].node);
+    reach_empty(graph);
     for (uint32_t i = 0; i < graph->n_nodes; i++)
         if (graph->nodes[i].kind == USP_NODE_RUNS)
             give_hope(graph, i);

@@ -431,6 +431,75 @@ TEST(an_event_of_a_manager)
     ck_assert_int_eq(uvcsp_manager_stop(manager), 0);
 }
 
+static int computes_long(const int *x, long *result, void *context)
+{
+    (void)context;
+    struct looks looks = some_looks();
+    while (more(&looks))
+        if (*x == 2)
+            uvcsp_sleep(0.02);
+    *result = *x;
+    return 0;
+}
+
+static int waits_for_results(int task)
+{
+    uvcsp_pool *pool = POOL(1);
+    long result = 0;
+    int rc = uvcsp_pool_map(pool, computes_long, &task, 1, &result, 1);
+    uvcsp_pool_free(pool);
+    return rc != UVCSP_OK || result != task;
+}
+
+TEST(a_task_of_a_pool_that_computes_or_sleeps)
+{
+    QUIET(waits_for_results(1));
+    QUIET(waits_for_results(2));
+}
+
+static uvcsp_pool *pool_of_callback;
+
+static void terminates_pool(uv_timer_t *timer)
+{
+    if (more(&looks_of_callback))
+        return;
+    ck_assert_int_eq(uvcsp_pool_terminate(pool_of_callback), 0);
+    uv_close((uv_handle_t *)timer, NULL);
+}
+
+static CHAN(int) unwritten;
+
+static int waits_for_ever(const int *x, long *result, void *context)
+{
+    int read;
+    (void)x;
+    (void)result;
+    (void)context;
+    IN_END(int) in = IN_OF(unwritten);
+    return uvcsp_read(in, &read);
+}
+
+static int is_freed_by_callback(void)
+{
+    static uv_timer_t timer;
+    uv_timer_init(uvcsp_loop(), &timer);
+    looks_of_callback = some_looks();
+    unwritten = CHANNEL(int);
+    pool_of_callback = POOL(1);
+    uv_timer_start(&timer, terminates_pool, 20, 20);
+    long result;
+    int rc = uvcsp_pool_map(pool_of_callback, waits_for_ever, &(int){1}, 1, &result, 1);
+    uvcsp_pool_free(pool_of_callback);
+    return rc != UVCSP_TASK_CANCELLED;
+}
+
+TEST(a_callback_that_will_terminate_the_pool_whose_results_are_waited_for)
+{
+    if (house_light())
+        return; /* there it is told of a light process that was terminated */
+    QUIET(is_freed_by_callback());
+}
+
 PROCESS(barrier_later, VAL(uvcsp_barrier *, barrier), VAL(int, late))
 {
     for (struct looks looks = some_looks(); late && more(&looks);)

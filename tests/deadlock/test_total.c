@@ -282,6 +282,29 @@ TEST(a_pool_outlives_a_deadlock_of_others_and_of_its_tasks)
     uvcsp_pool_free(pool);
 }
 
+static int maps_in_vain(void)
+{
+    never = CHANNEL(int);
+    n_begun = SHARED_VALUE(_Atomic int, 0);
+    uvcsp_pool *pool = POOL(2);
+    long results[2];
+    int rc = uvcsp_pool_map(pool, waits_in_vain, ((int[]){1, 2}), 2, results, 1);
+    uvcsp_pool_free(pool);
+    return rc;
+}
+
+TEST(who_waits_for_results_of_tasks_that_wait_for_ever_is_told_and_gets_them)
+{
+    house_capture(2);
+    int rc = maps_in_vain();
+    char *said = house_captured();
+    ck_assert_contains(said, NOTHING_CAN_RUN);
+    ck_assert_contains(said, "process 'main'");
+    ck_assert_int_eq(count_of(said, "process 'pool_worker'"), 2);
+    ck_assert_int_eq(rc, UVCSP_TASK_FAILED);
+    free(said);
+}
+
 TEST(a_manager_outlives_a_deadlock_of_others)
 {
     CHAN(int) a = CHANNEL(int), b = CHANNEL(int);
