@@ -102,6 +102,10 @@ int usp_choice_check(struct usp_choice *choice)
                 usp_report("%s: guard %zu: the handle is NULL", site, i);
                 return -EINVAL;
             }
+            if (usp_event_is_elsewhere(guard->subject)) {
+                usp_report("%s: guard %zu: the handle is of another worker", site, i);
+                return -EINVAL;
+            }
             break;
         case UVCSP_GUARD_SKIP:
         case UVCSP_GUARD_FD:

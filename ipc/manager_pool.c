@@ -45,8 +45,8 @@ static int start(struct usp_keeper *keeper, struct usp_server *server)
 {
     keeper->refs = 1;
     keeper->server = server;
+    usp_handle_init(&keeper->over);
     keeper->over.light = true;
-    keeper->over.code = UVCSP_STILL_ALIVE;
     keeper->options.name = server->name;
     keeper->options.initarg = keeper;
     keeper->options.initializer = usp_call_begin;

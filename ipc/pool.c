@@ -158,8 +158,8 @@ static uvcsp_pool *make(int n, const uvcsp_pool_options *options)
     pool->guard = guard;
     guard->pool = pool;
     pool->jobs_end = &pool->jobs;
+    usp_handle_init(&pool->ended);
     pool->ended.light = true;
-    pool->ended.code = UVCSP_STILL_ALIVE;
     memcpy(pool->name, name, length);
     pool->options.name = pool->name;
     for (int i = 0; i < n; i++) {

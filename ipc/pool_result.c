@@ -68,8 +68,9 @@ uvcsp_result *usp_job_new(uvcsp_pool *pool, uvcsp_task *task, const void *argume
     job->result_size = result_size;
     job->chunk = chunk_of(pool, n, chunk, order);
     job->last = SIZE_MAX;
+    usp_handle_init(&job->all);
+    usp_handle_init(&job->some);
     job->all.light = job->some.light = true;
-    job->all.code = UVCSP_STILL_ALIVE;
     return job;
 }
 

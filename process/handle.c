@@ -14,12 +14,18 @@ enum { INDEX_EVENT, INDEX_TIMER };
 
 static struct uvcsp_handle *handles;
 
+void usp_handle_init(struct uvcsp_handle *handle)
+{
+    usp_event_init(&handle->ended);
+    handle->code = UVCSP_STILL_ALIVE;
+}
+
 static struct uvcsp_handle *new_handle(void)
 {
     struct uvcsp_handle *handle = calloc(1, sizeof *handle);
     if (!handle)
         return NULL;
-    handle->code = UVCSP_STILL_ALIVE;
+    usp_handle_init(handle);
     handle->next = handles;
     if (handles)
         handles->prev = handle;
@@ -121,11 +127,12 @@ uvcsp_handle *uvcsp_spawn(uvcsp_process value)
 
 /* ---- handles ---- */
 
+/* Is it one that this worker can use? What has ended is known in all that were forked since. */
 static bool is_handle(const uvcsp_handle *handle, const char *what)
 {
-    if (handle)
+    if (handle && !usp_event_is_elsewhere(&handle->ended))
         return true;
-    usp_report("%s: the handle is NULL", what);
+    usp_report("%s: the handle is %s", what, handle ? "of another worker" : "NULL");
     return false;
 }
 
@@ -181,7 +188,9 @@ int uvcsp_exit_code(uvcsp_handle *handle)
 int uvcsp_pid(uvcsp_handle *handle)
 {
     USP_ENTER();
-    return is_handle(handle, "uvcsp_pid") ? handle->pid : -EINVAL;
+    if (!handle)
+        usp_report("uvcsp_pid: the handle is NULL");
+    return handle ? handle->pid : -EINVAL;
 }
 
 /* A light process ends where it waits, if it can be claimed there, or else when it next waits. */
@@ -266,7 +275,7 @@ int uvcsp_kill(uvcsp_handle *handle)
 void uvcsp_handle_free(uvcsp_handle *handle)
 {
     USP_ENTER();
-    if (!handle)
+    if (!handle || !is_handle(handle, "uvcsp_handle_free"))
         return;
     if (handle->ended.set) {
         delete_handle(handle);

@@ -223,6 +223,8 @@ int usp_process_each_conn(struct usp_process *process, int (*fn)(void **place, v
 
 /* ---- handle.c ---- */
 
+/* One that is part of something else. */
+void usp_handle_init(struct uvcsp_handle *handle);
 void usp_handle_ended(struct uvcsp_handle *handle, int code);
 void usp_handles_deinit(void);
 /* Sets the hook of the runtime by which a worker's processes are told to end. */

@@ -3,6 +3,17 @@
 #include <errno.h>
 
 #include "runtime/task.h"
+#include "runtime/worker.h"
+
+void usp_event_init(struct usp_event *event)
+{
+    *event = (struct usp_event){.home = usp_runtime_home()};
+}
+
+bool usp_event_is_elsewhere(const struct usp_event *event)
+{
+    return !event->set && event->home != usp_runtime_home();
+}
 
 int usp_event_arm(struct usp_task *task, uint32_t index, struct usp_event *event)
 {

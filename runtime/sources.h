@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <uv.h>
 
 enum usp_source_kind { USP_SOURCE_TIMER, USP_SOURCE_FD, USP_SOURCE_SIGNAL, USP_SOURCE_EVENT };
@@ -18,9 +19,10 @@ enum usp_source_kind { USP_SOURCE_TIMER, USP_SOURCE_FD, USP_SOURCE_SIGNAL, USP_S
 struct usp_task;
 struct usp_source; /* linked in the fibre of its task: usp_fibre.sources */
 
-/* Something that comes true once and stays so. Zeroed is a valid start. */
+/* Something that comes true once and stays so. */
 struct usp_event {
     bool set;
+    pid_t home;  /* of its worker: in others there is a copy, which nobody sets */
     struct usp_source *waiting;
 };
 
@@ -44,6 +46,9 @@ int usp_signal_watch(int signum);
 /* Takes one delivery: true if there was one. */
 bool usp_signal_take(int signum);
 
+void usp_event_init(struct usp_event *event);
+/* Is this a copy of another worker's, which was not set when it was made? */
+bool usp_event_is_elsewhere(const struct usp_event *event);
 /* Sets the event and wakes who waits for it. Idempotent. */
 void usp_event_set(struct usp_event *event);
 

@@ -111,7 +111,7 @@ UVCSP_API UVCSP_DIRECT_ int uvcsp_choose(uvcsp_guard *guards, size_t n, enum uvc
 /* The signal has come since the last time this guard was taken. From the first use in a worker on, the
    signal no longer has its default effect there. */
 #define UVCSP_ON_SIGNAL(signum) ((uvcsp_guard){.kind = UVCSP_GUARD_SIGNAL, .on = 1, .number = (signum)})
-/* The process of the handle has ended; stays ready. */
+/* The process of the handle has ended; stays ready. The handle has to be of this worker, as in uvcsp_join(). */
 #define UVCSP_ON_ENDED(handle)                                                                     \
     ((uvcsp_guard){.kind = UVCSP_GUARD_ENDED, .on = 1, .subject = (1 ? (handle) : (uvcsp_handle *)0)})
 

@@ -118,7 +118,9 @@ UVCSP_API uvcsp_handle *uvcsp_go(uvcsp_process process);
 #define UVCSP_SPAWN(p) uvcsp_spawn(p)
 #define UVCSP_GO(p) uvcsp_go(p)
 
-/* All of these: -EINVAL for NULL (false for uvcsp_alive). A handle can be used in the worker that got it.
+/* All of these: -EINVAL for NULL (false for uvcsp_alive). A handle can be used in the worker that got it. In any
+   other, where nobody learns of the end of the process: a line, and -EINVAL (false); but uvcsp_pid() can be asked
+   there, and a handle whose process had ended before that worker was started.
 
    uvcsp_join: waits until the process has ended, `seconds` at most (negative: for ever). UVCSP_OK, or
      UVCSP_TIMEOUT. May be called again.

@@ -212,4 +212,52 @@ TEST(only_an_end_can_retire)
     ck_assert_int_eq(PAR(gives_one(c), takes_one(c)), 0);
 }
 
+/* ---- what is of another worker ---- */
+
+PROCESS(reads_one, IN(int, in))
+{
+    (void)READ(in);
+}
+
+PROCESS(uses_handle, VAL(uvcsp_handle *, handle), VAL(uvcsp_handle *, over), VAL(int, pid))
+{
+    MUST(uvcsp_join(handle, -1) == -EINVAL);
+    MUST(!uvcsp_alive(handle));
+    MUST(uvcsp_exit_code(handle) == -EINVAL);
+    MUST(uvcsp_terminate(handle) == -EINVAL);
+    MUST(uvcsp_kill(handle) == -EINVAL);
+    MUST(uvcsp_alt((uvcsp_guard[]){ON_ENDED(handle)}, 1, UVCSP_FAIR) == -EINVAL);
+    MUST(uvcsp_pid(handle) == pid);
+    uvcsp_handle_free(handle);
+    MUST(uvcsp_join(over, -1) == UVCSP_OK);
+    MUST(uvcsp_exit_code(over) == 0);
+}
+
+PROCESS(chooses_by_handle, VAL(uvcsp_handle *, handle))
+{
+    signal(SIGABRT, SIG_DFL);
+    (void)ALT(ON_ENDED(handle), ON_TIMEOUT(30));
+}
+
+TEST(a_handle_of_another_worker_is_refused_and_a_choice_with_one_aborts)
+{
+    if (house_light())
+        return;
+    CHAN(int) c = CHANNEL(int), d = CHANNEL(int, .capacity = 1);
+    OUT_END(int) out = OUT_OF(c);
+    IN_END(int) in = IN_OF(d);
+    uvcsp_handle *handles[] = {SPAWN(reads_one(c)), GO(reads_one(c))}, *over = SPAWN(gives_one(d));
+    (void)READ(in);
+    ck_assert_int_eq(uvcsp_join(over, -1), UVCSP_OK);
+    for (int i = 0; i < 2; i++) {
+        uvcsp_handle *handle = handles[i];
+        SAYS("the handle is of another worker",
+             ck_assert_int_eq(PAR(uses_handle(handle, over, uvcsp_pid(handle))), 0));
+        SAYS("the handle is of another worker", ck_assert_int_eq(PAR(chooses_by_handle(handle)), 1));
+    }
+    RETIRE(out);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(uvcsp_join(handles[i], -1), UVCSP_OK);
+}
+
 SUITE("refusals", .before = default_signals, .after = uvcsp_shutdown)
