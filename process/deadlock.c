@@ -21,6 +21,7 @@
 #define MANY_WORKERS 64
 #define SHARE 200           /* looking takes at most one part in so many of the time */
 #define BUSY_NS 2000000     /* and at most so long where the worker has something else to do */
+#define PATIENCE_MS 2000    /* with a root that does not end when it is told to */
 #define CAUSE "deadlock: nothing in the program could ever run again"
 
 static enum { REPORT, ABORT, OFF } mode;
@@ -31,16 +32,41 @@ static uint32_t seen_runs USP_YOUNG; /* of this worker, when it last looked */
 
 /* ---- what is done ---- */
 
-__attribute__((noreturn)) static void end_program(int signum)
+static void on_late(uv_timer_t *handle)
 {
-    if (!usp_worker_is_root())
-        kill(usp_shared->root, signum);
-    else if (signum == SIGABRT)
+    (void)handle;
+    if (atomic_load(&usp_shared->over) != USP_ENDS)
+        kill(usp_shared->root, SIGKILL);
+}
+
+/* A worker ends with the root, and what its processes have deferred runs then. */
+static void wait_for_root(void)
+{
+    mode = OFF;
+    uv_timer_start(&timer, on_late, PATIENCE_MS, 0);
+}
+
+static void on_over(void)
+{
+    atomic_store(&usp_shared->over, USP_ENDS);
+    exit(1);
+}
+
+static void end_program(void)
+{
+    if (usp_worker_is_root())
+        on_over();
+    atomic_store(&usp_shared->over, USP_TO_END);
+    usp_worker_ring(0);
+    wait_for_root();
+}
+
+static void abort_program(void)
+{
+    if (usp_worker_is_root())
         abort();
-    else
-        exit(1);
-    for (;;) /* it ends with the root */
-        pause();
+    kill(usp_shared->root, SIGABRT);
+    wait_for_root();
 }
 
 /* Light processes that wait for ever do not keep a program from ending. */
@@ -61,7 +87,6 @@ static bool is_poisoned(const struct usp_channel *channel)
 struct claims {
     struct usp_task **tasks;
     uint32_t n;
-    bool fresh; /* some of them have not been ended so before */
 };
 
 static void claim_at(struct claims *claims, uint32_t most, struct usp_channel *channel, enum usp_side side)
@@ -71,7 +96,6 @@ static void claim_at(struct claims *claims, uint32_t most, struct usp_channel *c
     while (claims->n < most && (offer = usp_take(channel, side))) {
         struct usp_task *task = claims->tasks[claims->n++] = offer->task;
         task->outcome = channel->lenient ? UVCSP_RETIRED : UVCSP_POISONED;
-        claims->fresh |= !(task->hope.told & USP_TOLD_ENDED);
         task->hope.told |= USP_TOLD_ENDED;
     }
     usp_unlock(channel);
@@ -83,30 +107,47 @@ static bool goes(const struct usp_graph *graph, const struct usp_want *want, boo
     return servants || !graph->nodes[want->node].serves;
 }
 
-static bool claim_all(struct claims *claims, const struct usp_graph *graph, bool servants)
+/* Is there one who has not been ended so before? The others would only wait again. */
+static bool is_fresh(const struct usp_graph *graph, bool servants)
+{
+    for (uint32_t i = 0; i < graph->n_wants; i++)
+        if (goes(graph, &graph->wants[i], servants) &&
+            !(graph->nodes[graph->wants[i].node].task->hope.told & USP_TOLD_ENDED))
+            return true;
+    return false;
+}
+
+static bool some_go(const struct usp_graph *graph)
+{
+    for (uint32_t i = 0; i < graph->n_wants; i++)
+        if (goes(graph, &graph->wants[i], false))
+            return true;
+    return false;
+}
+
+static void claim_all(struct claims *claims, const struct usp_graph *graph, bool servants)
 {
     for (uint32_t i = 0; i < graph->n_wants; i++) {
         const struct usp_want *want = &graph->wants[i];
         if (goes(graph, want, servants))
             claim_at(claims, graph->n_wants, graph->spots[want->channel].channel, (enum usp_side)want->side);
     }
-    return claims->n > 0;
 }
 
 /* First all are claimed, then the channels are poisoned, and only then does anybody run: until then no channel goes. */
 static void end_deadlock(const struct usp_graph *graph)
 {
     struct claims claims = {.tasks = malloc((graph->n_wants + 1) * sizeof *claims.tasks)};
-    bool servants = false;
-    if (!claims.tasks || graph->n_wants == 0)
-        end_program(SIGTERM);
+    bool servants = !some_go(graph);
+    if (!claims.tasks || !is_fresh(graph, servants)) {
+        free(claims.tasks);
+        end_program();
+        return;
+    }
     for (uint32_t i = 0; i < graph->n_nodes; i++)
         if (graph->nodes[i].kind == USP_NODE_JOINS)
             graph->nodes[i].task->hope.told |= USP_TOLD_DEADLOCK;
-    if (!claim_all(&claims, graph, servants))
-        claim_all(&claims, graph, servants = true);
-    if (!claims.fresh) /* they would only wait again */
-        end_program(SIGTERM);
+    claim_all(&claims, graph, servants);
     for (uint32_t i = 0; i < graph->n_wants; i++) {
         struct usp_channel *channel = graph->spots[graph->wants[i].channel].channel;
         if (goes(graph, &graph->wants[i], servants) && is_poisoned(channel))
@@ -122,12 +163,15 @@ static void end_deadlock(const struct usp_graph *graph)
 static bool look(uint64_t deadline)
 {
     struct usp_graph graph;
+    if (atomic_load(&usp_shared->over) != USP_GOES_ON)
+        return true;
     bool taken = usp_graph_take(&graph, deadline);
     if (taken && (graph.n_hope > 0 || !graph.limbo)) {
         bool dead = usp_graph_is_dead(&graph), over = dead && only_light_are_left(&graph);
-        if (!over && usp_graph_tell(&graph) && mode == ABORT)
-            end_program(SIGABRT);
-        if (dead && !over)
+        bool told = !over && usp_graph_tell(&graph);
+        if (told && mode == ABORT)
+            abort_program();
+        else if (dead && !over)
             end_deadlock(&graph);
     }
     bool looked = !graph.failed && !graph.limbo;
@@ -222,7 +266,10 @@ static void on_timer(uv_timer_t *handle)
     armed = IDLE;
     struct calm calm = look_around();
     seen_runs = atomic_load(&usp_worker_of(usp_worker_index())->runs);
-    if (!watch(calm))
+    bool looked = watch(calm);
+    if (mode == OFF) /* the program is about to end */
+        return;
+    if (!looked)
         arm(calm.all_asleep ? SOON : LATER);
     else if (calm.lent)
         arm(LATER);
@@ -264,6 +311,7 @@ void usp_deadlock_begin(void)
     if (usp_worker_is_root()) { /* the others inherit it */
         usp_worker_hooks.rests = on_rest;
         usp_worker_hooks.opened = on_loop;
+        usp_worker_hooks.over = on_over;
         read_environment();
     }
     seen_runs = UINT32_MAX;

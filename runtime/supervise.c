@@ -397,10 +397,15 @@ static void take_over_orphans(void)
             take_over(i);
 }
 
+static bool is_over(void)
+{
+    return atomic_load_explicit(&usp_shared->over, memory_order_relaxed) == USP_TO_END;
+}
+
 bool usp_supervise_pending(void)
 {
     return usp_burial_pending() ||
-           (usp_worker_is_root() && atomic_load(&usp_shared->orphans) != orphans_seen);
+           (usp_worker_is_root() && (atomic_load(&usp_shared->orphans) != orphans_seen || is_over()));
 }
 
 void usp_supervise_look(void)
@@ -412,6 +417,8 @@ void usp_supervise_look(void)
     if (usp_worker_is_root() && atomic_load(&usp_shared->orphans) != orphans_seen)
         take_over_orphans();
     looking = false;
+    if (usp_worker_is_root() && is_over() && usp_current() == usp_sched.loop_fibre)
+        usp_worker_hooks.over();
 }
 
 /* The pidfds of brothers and sisters: one beside the other, as a rule, for they were opened in a row. */

@@ -89,6 +89,9 @@ struct usp_worker {
 #define USP_SHARED_TAG                                                                             \
     (0x75766373700000ull ^ (uint64_t)sizeof(struct usp_shared) << 20 ^ sizeof(struct usp_task))
 
+/* A worker has the whole program end: it says so, rings the root, and the root calls exit(1). */
+enum usp_over { USP_GOES_ON, USP_TO_END, USP_ENDS };
+
 #define USP_PROCESSORS 64 /* places for them: by number, modulo this */
 
 struct usp_shared {
@@ -103,6 +106,7 @@ struct usp_shared {
     _Atomic uint64_t watched;    /* when that was last done; nanoseconds */
     _Atomic uint64_t watch_cost; /* and how long it took */
     _Atomic uint64_t watch_state; /* what it found to be so: a sum over all workers */
+    _Atomic uint32_t over;       /* enum usp_over */
     pid_t root;
     struct {
         _Alignas(64) _Atomic uint64_t ticks;
@@ -196,6 +200,7 @@ struct usp_worker_hooks {
     void (*forgotten)(unsigned index, const char *how); /* in its supervisor: every survivor has looked */
     void (*orphan_ended)(void);            /* in the root: a child that it has taken over */
     void (*stuck)(void);                   /* in the root: nothing in the program can ever run again */
+    void (*over)(void);                    /* in the root: it is to end the program */
     void (*rests)(void);                   /* it is about to sleep */
     void (*terminate)(void);               /* it has been asked to end: its processes are to */
     void (*adopted)(void);                 /* in a new worker: forget the parent's private state */

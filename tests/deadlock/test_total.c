@@ -271,10 +271,16 @@ TEST(a_pool_outlives_a_deadlock_of_others_and_of_its_tasks)
     never = CHANNEL(int);
     n_begun = SHARED_VALUE(_Atomic int, 0);
     CHAN(int) a = CHANNEL(int), b = CHANNEL(int);
+    house_capture(2); /* a worker of the pool may be the one that tells */
     uvcsp_pool *pool = POOL(2);
-    ck_assert_int_eq(n_doubled(pool), 4);
+    int before = n_doubled(pool);
     uvcsp_result *result = uvcsp_pool_map_async(pool, waits_in_vain, ((int[]){1, 2}), 2, long, 1);
-    free(TOLD(PAR(waits_for_tasks_to_begin(a, b, 2), passes_on(b, a))));
+    int rc = PAR(waits_for_tasks_to_begin(a, b, 2), passes_on(b, a));
+    char *said = house_captured();
+    ck_assert_int_eq(before, 4);
+    ck_assert_msg(rc == -EDEADLK, "%d: %s", rc, said);
+    ck_assert_contains(said, NOTHING_CAN_RUN);
+    free(said);
     ck_assert_int_eq(uvcsp_result_wait(result, -1), UVCSP_OK);
     ck_assert_int_eq(uvcsp_result_failed(result), 2);
     uvcsp_result_free(result);
@@ -308,11 +314,17 @@ TEST(who_waits_for_results_of_tasks_that_wait_for_ever_is_told_and_gets_them)
 TEST(a_manager_outlives_a_deadlock_of_others)
 {
     CHAN(int) a = CHANNEL(int), b = CHANNEL(int);
+    house_capture(2); /* the server may be the one that tells */
     uvcsp_manager *manager = uvcsp_manager_start(NULL);
     uvcsp_proxy list = uvcsp_manager_list(manager, json_pack("[i, i]", 1, 2));
+    long before = uvcsp_mlist_len(list);
+    int rc = PAR(passes_on(a, b), passes_on(b, a));
+    char *said = house_captured();
+    ck_assert_int_eq(before, 2);
+    ck_assert_msg(rc == -EDEADLK, "%d: %s", rc, said);
+    ck_assert_contains(said, NOTHING_CAN_RUN);
     ck_assert_int_eq(uvcsp_mlist_len(list), 2);
-    free(TOLD(PAR(passes_on(a, b), passes_on(b, a))));
-    ck_assert_int_eq(uvcsp_mlist_len(list), 2);
+    free(said);
     ck_assert_int_eq(uvcsp_manager_stop(manager), 0);
 }
 
@@ -330,6 +342,41 @@ TEST(who_would_only_wait_again_is_ended_with_the_program)
     int status = as_a_program(joins_again_and_again, &said);
     ck_assert_contains(said, NOTHING_CAN_RUN);
     ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    free(said);
+}
+
+/* One who does not go when it is ended waits at a channel of its own, and then has nobody but itself. */
+PROCESS(waits_again, IN(int, in), OUT(int, out))
+{
+    int x;
+    (void)out;
+    (void)uvcsp_read(in, &x);
+    CHAN(int) c = CHANNEL(int);
+    IN_END(int) own = IN_OF(c);
+    (void)uvcsp_read(own, &x);
+}
+
+static void waits_again_and_ignores_sigterm(void)
+{
+    signal(SIGTERM, SIG_IGN);
+    CHAN(int) a = CHANNEL(int), b = CHANNEL(int);
+    exit(PAR(waits_again(a, b), waits_again(b, a)) == -EDEADLK ? 40 : 41);
+}
+
+static void waits_again_and_has_asked_for_sigterm(void)
+{
+    (void)ALT(ON_SIGNAL(SIGTERM), ON_SKIP);
+    CHAN(int) a = CHANNEL(int), b = CHANNEL(int);
+    exit(PAR(waits_again(a, b), waits_again(b, a)) == -EDEADLK ? 40 : 41);
+}
+
+/* Whichever worker tells of it. */
+TEST(the_program_ends_with_1_whatever_it_does_with_sigterm, .times = 4)
+{
+    char *said;
+    int status = as_a_program(_i % 2 ? waits_again_and_ignores_sigterm : waits_again_and_has_asked_for_sigterm, &said);
+    ck_assert_int_eq(count_of(said, NOTHING_CAN_RUN), 2);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 1, "%x: %s", status, said);
     free(said);
 }
 
