@@ -171,9 +171,19 @@ bool uvcsp_locked_after_death(const void *shared)
     return named && usp_named_after_death(named);
 }
 
+static bool is_still_there(const void *shared)
+{
+    const struct usp_block *block = block_at(shared);
+    return block && block->lock && block->lock->magic == USP_SYNC_MAGIC;
+}
+
 struct uvcsp_locked_ uvcsp_locked_enter(const void *shared, const char *site)
 {
     int rc = lock(shared, -1, site);
+    if (__builtin_expect(rc == UVCSP_POISONED && is_still_there(shared), 0)) {
+        struct usp_fibre *fibre = usp_current();
+        fibre->unwind(fibre->process, UVCSP_POISONED, USP_DEADLOCK); /* what it holds is let go */
+    }
     if (__builtin_expect(rc != UVCSP_OK && rc != UVCSP_OWNER_DIED, 0))
         usp_fatal("%s: LOCKED: %s", site,
                   rc == UVCSP_POISONED ? "the block was freed while this process waited for it"

@@ -22,7 +22,6 @@
 #define SHARE 200           /* looking takes at most one part in so many of the time */
 #define BUSY_NS 2000000     /* and at most so long where the worker has something else to do */
 #define PATIENCE_MS 2000    /* with a root that does not end when it is told to */
-#define CAUSE "deadlock: nothing in the program could ever run again"
 
 static enum { REPORT, ABORT, OFF } mode;
 static uv_timer_t timer;
@@ -151,7 +150,7 @@ static void end_deadlock(const struct usp_graph *graph)
     for (uint32_t i = 0; i < graph->n_wants; i++) {
         struct usp_channel *channel = graph->spots[graph->wants[i].channel].channel;
         if (goes(graph, &graph->wants[i], servants) && is_poisoned(channel))
-            usp_channel_poison(channel, CAUSE);
+            usp_channel_poison(channel, USP_DEADLOCK);
     }
     for (uint32_t i = 0; i < claims.n; i++)
         usp_wake_any(claims.tasks[i]);

@@ -232,6 +232,8 @@ void usp_handles_init(void);
 
 /* ---- deadlock.c ---- */
 
+#define USP_DEADLOCK "deadlock: nothing in the program could ever run again" /* the cause of poison */
+
 /* In a new worker, and in the root: looks for deadlocks from time to time, as UVCSP_DEADLOCK in the environment
    says. */
 void usp_deadlock_begin(void);

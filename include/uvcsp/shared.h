@@ -39,8 +39,8 @@ UVCSP_API size_t uvcsp_shared_count(const void *shared);
 
 /* The lock of a block. `seconds`: how long to wait, negative for ever, 0 not at all. UVCSP_OK;
    UVCSP_OWNER_DIED, and it is held: who had it before did not release it, so the data may be half
-   changed; UVCSP_TIMEOUT; UVCSP_POISONED: the block was freed; -EINVAL with a line: no block, or a
-   raw one; -ENOMEM. A process that has it may take it again, and releases it as often. */
+   changed; UVCSP_TIMEOUT; UVCSP_POISONED: the block was freed, or all of the program waits for
+   ever; -EINVAL with a line: no block, or a raw one; -ENOMEM. A process that has it may take it again, and releases it as often. */
 UVCSP_API int uvcsp_shared_lock(const void *shared, double seconds);
 /* 0; -EPERM with a line: the caller does not hold it; -EINVAL. Does not block. */
 UVCSP_API int uvcsp_shared_unlock(const void *shared);
@@ -76,8 +76,9 @@ UVCSP_API bool uvcsp_locked_after_death(const void *shared);
 
 /* LOCKED(p) { ... } runs its body once, with the lock of the block held. It may be left in any way,
    by `break`, `continue`, `return` or `goto` too (the first two leave it, and not a loop around
-   it), and then the lock is released; it is released as well when the process ends inside. A block
-   that is none, is raw, or was freed: a line, and abort. */
+   it), and then the lock is released; it is released as well when the process ends inside. Where it
+   waits in a deadlock of the whole program it ends the process as poison does. A block that is none,
+   is raw, or was freed: a line, and abort. */
 struct uvcsp_locked_ {
     const void *shared;
 };

@@ -188,6 +188,32 @@ TEST(two_that_wait_for_each_others_locks_are_told)
     free(said);
 }
 
+PROCESS(locks_blocks, VAL(int *, mine), VAL(int *, other), IN(int, in), OUT(int, out), VAL(int *, n_ended))
+{
+    DEFER(note, n_ended);
+    LOCKED(mine) {
+        int x = 0;
+        (void)ALT(ON_READ(in, &x), ON_WRITE(out, x)); /* both have theirs */
+        LOCKED(other) {
+            *other += 1;
+        }
+    }
+}
+
+TEST(two_that_wait_for_each_others_blocks_are_ended_as_by_poison)
+{
+    CHAN(int) c = CHANNEL(int);
+    int *one = SHARED_VALUE(int, 0), *two = SHARED_VALUE(int, 0), *ended = SHARED_ARRAY(int, 2);
+    char *said = TOLD(PAR(locks_blocks(one, two, c, c, &ended[0]), locks_blocks(two, one, c, c, &ended[1])));
+    ck_assert_ptr_null(strstr(said, "freed"));
+    ck_assert_ptr_null(strstr(said, "killed"));
+    ck_assert_int_eq(ended[0] + ended[1], 2);
+    ck_assert_int_lt(*one + *two, 2);
+    ck_assert_int_eq(uvcsp_shared_lock(one, 0), UVCSP_OWNER_DIED);
+    ck_assert_int_eq(uvcsp_shared_unlock(one), 0);
+    free(said);
+}
+
 PROCESS(gets, VAL(uvcsp_queue *, queue), VAL(int *, status))
 {
     json_t *item;
