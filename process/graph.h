@@ -14,8 +14,8 @@
    What is found twice unchanged was so at one moment in between. From then on it stays so: whoever is without hope
    can be woken by nobody but his like. So no process has to stop while this looks, and there is no false alarm.
 
-   Of the objects of the floor above (locks, queues, pipes, results of a pool, ...), of a channel that somebody has used without an end of
-   his own or that its maker waits for before anybody has the other side, and of an end on its way it is not known who
+   Of the objects of the floor above (locks, queues, pipes, results of a pool, ...), of a channel that somebody has used
+   without an end of his own or of which nobody has had the other side yet, and of an end on its way it is not known who
    could use them. There everybody could; so who waits for one is lost only if nobody at all has hope. */
 #ifndef USP_PROCESS_GRAPH_H
 #define USP_PROCESS_GRAPH_H

@@ -226,12 +226,11 @@ static bool sort_wants(struct usp_graph *graph)
     return true;
 }
 
-/* Nobody has had an end of that side yet: somebody knows the channel from a message or a global variable, for what would
-   its maker wait for? */
-static bool is_promised(const struct usp_spot *spot, const struct usp_node *node, enum usp_side side)
+/* Nobody has had an end of that side yet (or it would have retired): somebody knows the channel from a message, a structure
+   or a global variable, for whom would one wait else? */
+static bool is_promised(const struct usp_spot *spot, enum usp_side side)
 {
-    const volatile struct usp_channel *channel = spot->channel;
-    return channel->held && channel->maker == node->task && channel->n_ends[side] == 0;
+    return ((const volatile struct usp_channel *)spot->channel)->n_ends[side] == 0;
 }
 
 /* Who waits for a channel of which it has the other side itself never meets itself: that end is for others of its
@@ -249,7 +248,7 @@ static void find_shared(struct usp_graph *graph)
             const struct usp_want *want = &graph->wants[node->want + k];
             struct usp_spot *spot = &graph->spots[want->channel];
             enum usp_side other = usp_other((enum usp_side)want->side);
-            spot->vague |= spot->own[other] == i + 1 || is_promised(spot, node, other);
+            spot->vague |= spot->own[other] == i + 1 || is_promised(spot, other);
         }
     }
 }

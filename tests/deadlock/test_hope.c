@@ -343,6 +343,23 @@ TEST(somebody_who_knows_a_channel_by_a_global_variable)
     QUIET(wait_for_global());
 }
 
+struct network { replies c; };
+
+PROCESS(knows_a_structure, VAL(struct network *, network))
+{
+    for (struct looks looks = some_looks(); more(&looks);)
+        uvcsp_sleep(0.02);
+    OUT_END(int) out = OUT_OF(network->c);
+    WRITE(out, 1);
+}
+
+TEST(somebody_who_knows_a_channel_by_a_structure_and_has_not_made_his_end_yet)
+{
+    static struct network network;
+    network.c = CHANNEL(int);
+    QUIET(PAR(reads(network.c), knows_a_structure(&network)));
+}
+
 PROCESS(holds_the_same_side, IN(int, in), IN(int, other))
 {
     (void)other;
