@@ -151,6 +151,7 @@ struct usp_end {
     };
     uint16_t way;                /* of a mobile end: USP_AT_HOME ... */
     bool done;                   /* its process has retired it (end.c) */
+    bool known;                  /* no parameter of its process, which got it otherwise: others of its worker may know it */
     struct usp_channel *channel;
     struct usp_task *task;       /* whose it is */
     struct usp_end *next, *prev; /* other ends of that process */

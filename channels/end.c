@@ -285,6 +285,8 @@ static void *end_of(void *x, enum usp_side side, const char *what)
     struct usp_end *end = usp_end_new(channel, side, task, usp_worker_index());
     if (!end)
         usp_report("%s: the shared arena is full", what);
+    else
+        end->known = true;
     return end;
 }
 
@@ -324,6 +326,7 @@ uvcsp_end uvcsp_mobile(void *x)
                                         usp_current()->task, usp_worker_index());
     if (!moved)
         usp_fatal("MOBILE: the shared arena is full");
+    moved->known = true;
     if (end->retired && !moved->retired)
         usp_end_retire(moved);
     usp_end_retire(end);

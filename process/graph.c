@@ -199,7 +199,7 @@ uint32_t usp_graph_node_of(const struct usp_graph *graph, const struct usp_task 
 /* ---- ends ---- */
 
 static void add_hold(struct usp_graph *graph, const struct usp_task *task,
-                     const struct usp_channel *channel, uint8_t side)
+                     const struct usp_channel *channel, uint8_t side, bool known)
 {
     uint32_t spot = spot_of(graph, channel);
     if (spot == USP_NONE_OF || graph->spots[spot].vague)
@@ -208,7 +208,7 @@ static void add_hold(struct usp_graph *graph, const struct usp_task *task,
     if (node == USP_NONE_OF)
         graph->spots[spot].vague = true; /* on its way, or made for a process that is not yet there */
     else if (ROOM(graph, holds))
-        graph->holds[graph->n_holds++] = (struct usp_hold){node, spot, side};
+        graph->holds[graph->n_holds++] = (struct usp_hold){node, spot, 0, side, known};
 }
 
 static void collect_end(void *block, unsigned owner, void *arg)
@@ -217,7 +217,7 @@ static void collect_end(void *block, unsigned owner, void *arg)
     struct usp_graph *graph = arg;
     const volatile struct usp_end *end = block;
     if (in_time(graph, graph->n_holds) && end->magic == USP_END_MAGIC)
-        add_hold(graph, end->task, end->channel, end->side);
+        add_hold(graph, end->task, end->channel, end->side, end->known);
 }
 
 static int hold_by_node(const void *a, const void *b)
@@ -232,7 +232,7 @@ static void collect_holds(struct usp_graph *graph)
     for (uint32_t i = 0; i < graph->n_spots && !graph->failed; i++) {
         const volatile struct usp_channel *channel = graph->spots[i].channel;
         if (channel->held && !graph->spots[i].vague)
-            add_hold(graph, channel->maker, graph->spots[i].channel, USP_MADE);
+            add_hold(graph, channel->maker, graph->spots[i].channel, USP_MADE, false);
     }
     if (graph->failed || graph->n_holds == 0)
         return;
@@ -241,6 +241,10 @@ static void collect_holds(struct usp_graph *graph)
         struct usp_node *node = &graph->nodes[graph->holds[i].node];
         if (node->n_holds++ == 0)
             node->hold = i;
+        if (!graph->holds[i].known || node->worker >= graph->n_places)
+            continue;
+        graph->holds[i].next_known = graph->places[node->worker].first_known;
+        graph->places[node->worker].first_known = i + 1;
     }
 }
 

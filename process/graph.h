@@ -3,7 +3,8 @@
    A node is a process. It has hope if it runs, or waits for something that may happen by itself (a timer, a
    descriptor, a signal), or if somebody with hope could wake it: by a channel that it waits for, of which that one
    holds an end, or which that one has made; by ending, where it waits for an end; as a whole worker, where that has
-   its handle. All others wait for ever. They are the greatest set that keeps to these rules; it is found by spreading
+   its handle, or an end of that channel that one of its processes has made itself or was sent: it may lie in a variable
+   that all of them know. All others wait for ever. They are the greatest set that keeps to these rules; it is found by spreading
    hope from those who have it for certain.
 
        collect    the channels with their counts of `moves`, then the processes, then the ends
@@ -56,7 +57,9 @@ struct usp_want { /* an offer */
 
 struct usp_hold { /* an end; or, with side USP_MADE, what its maker has */
     uint32_t node, channel;
+    uint32_t next_known; /* of its worker, plus 1: an end that is known there */
     uint8_t side;
+    bool known;
 };
 #define USP_MADE 2
 
@@ -83,6 +86,7 @@ struct usp_place { /* a worker */
     uint32_t state, generation, runs, tasks_made;
     uint32_t parent;
     uint32_t n_nodes;
+    uint32_t first_known; /* of its holds, plus 1 */
     uint32_t left;       /* what keeps it from ending for ever: nodes and workers without hope */
     bool hope;           /* some process in it has hope */
     bool ends;           /* it may end */

@@ -135,7 +135,18 @@ static void one_less(struct usp_graph *graph, unsigned index)
         may_end(graph, index);
 }
 
-/* Somebody in it has hope, and may end those whose handles it has. */
+/* ---- spreading ---- */
+
+static void reach_spot(struct usp_graph *graph, struct usp_spot *spot)
+{
+    if (spot->hope)
+        return;
+    spot->hope = true;
+    for (uint32_t i = 0; i < spot->n_wants; i++)
+        give_hope(graph, graph->wants[graph->by_spot[spot->first_want + i]].node);
+}
+
+/* Somebody in it has hope, and may end those whose handles it has, and use the ends that are known there. */
 static void reach_place(struct usp_graph *graph, unsigned index)
 {
     if (graph->places[index].hope)
@@ -147,17 +158,8 @@ static void reach_place(struct usp_graph *graph, unsigned index)
             (node->worker < graph->n_places && usp_worker_of(node->worker)->handle_of == index + 1))
             give_hope(graph, i);
     }
-}
-
-/* ---- spreading ---- */
-
-static void reach_spot(struct usp_graph *graph, struct usp_spot *spot)
-{
-    if (spot->hope)
-        return;
-    spot->hope = true;
-    for (uint32_t i = 0; i < spot->n_wants; i++)
-        give_hope(graph, graph->wants[graph->by_spot[spot->first_want + i]].node);
+    for (uint32_t i = graph->places[index].first_known; i > 0; i = graph->holds[i - 1].next_known)
+        reach_spot(graph, &graph->spots[graph->holds[i - 1].channel]);
 }
 
 static void leave(struct usp_graph *graph, const struct usp_node *node)

@@ -65,11 +65,13 @@ UVCSP_API void uvcsp_process_free(uvcsp_process process);
    UVCSP_RETIRED; and every PAR, CO and SEQ that waits returns -EDEADLK. Pools and managers, which only wait for
    what others want of them, go on. If the same processes only wait again, the program exits with 1. Where some processes wait for ever while others go on, that is told,
    once for each. Hope is whatever a process that is not lost itself may do: with an end of the channel,
-   of either side; with a channel that it has made; with a handle; timers, descriptors, signals, children,
-   handles of the program's on uvcsp_loop(). At locks, queues, pipes and the like, and at a channel that
-   was used without an end of one's own, or handed over in a VAL, all of the program is hope. Not counted
-   are what nobody can foresee: a crash, exit(), a kill from outside, and who uses an end of another
-   process of its worker, or a channel that it knows by a global variable, for the first time.
+   of either side, also with one that another process of its worker has made by IN_OF or OUT_OF, or was
+   sent; with a channel that it has made; with a handle; timers, descriptors, signals, children, handles
+   of the program's on uvcsp_loop(). At locks, queues, pipes, results of a pool and the like, at a channel
+   that was used without an end of one's own, or handed over in a VAL, and where nobody has had an end of
+   the other side yet, all of the program is hope. Not counted is what nobody can foresee: a crash, exit(),
+   a kill from outside, who uses an end that another process of its worker has by a parameter, and who
+   knows a channel by a global variable and uses a side of it for the first time after others have.
    UVCSP_DEADLOCK in the environment: report, which is this; abort, which also aborts the program; off.
 
    uvcsp_par: each in a forked worker of its own, isolated by the MMU, in parallel. Where a worker cannot

@@ -343,6 +343,11 @@ TEST(somebody_who_knows_a_channel_by_a_global_variable)
     QUIET(wait_for_global());
 }
 
+PROCESS(reads_and_ends, IN(int, in))
+{
+    (void)READ(in);
+}
+
 struct network { replies c; };
 
 PROCESS(knows_a_structure, VAL(struct network *, network))
@@ -358,6 +363,29 @@ TEST(somebody_who_knows_a_channel_by_a_structure_and_has_not_made_his_end_yet)
     static struct network network;
     network.c = CHANNEL(int);
     QUIET(PAR(reads(network.c), knows_a_structure(&network)));
+}
+
+static OUT_END(int) known_end;
+
+PROCESS(knows_an_end)
+{
+    for (struct looks looks = some_looks(); more(&looks);)
+        uvcsp_sleep(0.02);
+    WRITE(known_end, 1);
+}
+
+static int waits_for_who_knows_its_end(void)
+{
+    CHAN(int) c = CHANNEL(int);
+    known_end = OUT_OF(c);
+    uvcsp_handle *handle = GO(knows_an_end());
+    int rc = PAR(reads_and_ends(c));
+    return uvcsp_join(handle, -1) != UVCSP_OK ? -1 : rc;
+}
+
+TEST(somebody_of_the_same_worker_who_knows_an_end)
+{
+    QUIET(waits_for_who_knows_its_end());
 }
 
 PROCESS(holds_the_same_side, IN(int, in), IN(int, other))
