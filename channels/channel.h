@@ -122,6 +122,7 @@ struct usp_channel {
     uint32_t n_refs;             /* end records, and 1 for its maker */
     bool held;                   /* by its maker */
     uint8_t loose;               /* somebody else has used it, and not by an end of his own: anybody might */
+    bool is_lock;                /* its one message is the address of the task that has it */
     _Atomic uint32_t moves;      /* ends that have been made, or have found an owner */
     struct usp_task *maker;
     struct usp_channel *made_next, *made_prev; /* other channels of that maker */

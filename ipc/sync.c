@@ -67,6 +67,7 @@ struct usp_sync *usp_sync_new(enum usp_sync_kind kind, uint32_t capacity, uint32
     sync->kind = (uint8_t)kind;
     sync->channel = channel;
     sync->channel->slow = USP_GENERALLY;
+    sync->channel->is_lock = kind == USP_LOCK || kind == USP_RLOCK;
     sync->n_names = n_names;
     sync->end = (struct usp_end){.magic = USP_END_MAGIC, .side = USP_WRITER, .channel = channel};
     if (kind == USP_EVENT) {

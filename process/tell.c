@@ -78,6 +78,17 @@ static bool joins(const struct usp_node *a, const struct usp_node *b)
            (worker->handle_of == a->worker + 1 && worker->handle == a->event);
 }
 
+/* Who has the lock that it waits for. */
+static uint32_t holder_of(const struct usp_graph *graph, const struct usp_want *want)
+{
+    const volatile struct usp_channel *channel = graph->spots[want->channel].channel;
+    uint32_t read = channel->read;
+    if (!channel->is_lock || want->side != USP_WRITER || channel->written == read)
+        return USP_NONE_OF;
+    struct usp_task *const volatile *names = (void *)channel->buffer;
+    return usp_graph_node_of(graph, names[read & channel->mask]);
+}
+
 static bool visit(struct search *search, uint32_t index);
 
 static bool follow(struct search *search, uint32_t to)
@@ -92,7 +103,7 @@ static bool follow(struct search *search, uint32_t to)
     return true;
 }
 
-/* The ends of the other side of the channels that it waits for, and those whose end it waits for. */
+/* The ends of the other side of the channels that it waits for, who has the locks, and those whose end it waits for. */
 static bool visit(struct search *search, uint32_t index)
 {
     const struct usp_graph *graph = search->graph;
@@ -107,6 +118,9 @@ static bool visit(struct search *search, uint32_t index)
                 follow(search, hold->node))
                 return true;
         }
+        uint32_t holder = holder_of(graph, want);
+        if (holder != USP_NONE_OF && holder != index && follow(search, holder))
+            return true;
     }
     bool waits_for_end = node->kind == USP_NODE_JOINS || node->n_events == 1;
     for (uint32_t i = 0; waits_for_end && i < graph->n_nodes && search->edges < MOST_EDGES; i++)

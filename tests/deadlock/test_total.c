@@ -183,6 +183,8 @@ TEST(two_that_wait_for_each_others_locks_are_told)
     int *status = SHARED_ARRAY(int, 2);
     char *said = TOLD(PAR(locks(one, two, c, c, &status[0]), locks(two, one, c, c, &status[1])));
     ck_assert_int_eq(count_of(said, "channel 'lock of "), 2);
+    ck_assert_contains(said, "the cycle: 'locks'");
+    ck_assert_int_eq(count_of(said, "waits for 'locks'"), 2);
     /* either may be told first, and then release the lock that the other waits for */
     ck_assert(status[0] == UVCSP_POISONED || status[1] == UVCSP_POISONED);
     free(said);
@@ -205,6 +207,7 @@ TEST(two_that_wait_for_each_others_blocks_are_ended_as_by_poison)
     CHAN(int) c = CHANNEL(int);
     int *one = SHARED_VALUE(int, 0), *two = SHARED_VALUE(int, 0), *ended = SHARED_ARRAY(int, 2);
     char *said = TOLD(PAR(locks_blocks(one, two, c, c, &ended[0]), locks_blocks(two, one, c, c, &ended[1])));
+    ck_assert_contains(said, "the cycle: 'locks_blocks'");
     ck_assert_ptr_null(strstr(said, "freed"));
     ck_assert_ptr_null(strstr(said, "killed"));
     ck_assert_int_eq(ended[0] + ended[1], 2);
