@@ -6,7 +6,7 @@
 #include "process/graph.h"
 #include "runtime/report.h"
 
-#define MOST_LINES 20
+#define MOST_LINES 1000
 #define MOST_NAMES 12
 #define MOST_EDGES 1000000 /* that are followed to find a cycle ... */
 #define MOST_DEPTH 5000    /* ... and so far from where it begins */

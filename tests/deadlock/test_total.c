@@ -409,14 +409,30 @@ TEST(the_program_ends_with_1_whatever_it_does_with_sigterm, .times = 4)
     free(said);
 }
 
-TEST(a_ring_of_many_is_told_in_part)
+static char *told_of_ring(int n)
 {
-    enum { N = 300 };
-    CHAN(int) c[N];
-    ck_assert_int_eq(CHANNELS(int, c, N), 0);
-    char *said = TOLD(CO_FOR(i, N, passes_on(c[i], c[(i + 1) % N])));
-    ck_assert_contains(said, "and 281 more");
+    static CHAN(int) c[1100];
+    ck_assert_int_eq(CHANNELS(int, c, (size_t)n), 0);
+    char *said = TOLD(CO_FOR(i, n, passes_on(c[i], c[(i + 1) % n])));
+    for (int i = 0; i < n; i++)
+        uvcsp_channel_free(c[i]);
+    return said;
+}
+
+TEST(all_of_a_ring_of_many_are_told)
+{
+    char *said = told_of_ring(300);
+    ck_assert_int_eq(count_of(said, "process 'passes_on' (pid "), 300);
+    ck_assert_ptr_null(strstr(said, " more"));
     ck_assert_contains(said, "and so on, round 300 processes");
+    free(said);
+}
+
+TEST(of_a_ring_of_very_many_a_thousand_are_told)
+{
+    char *said = told_of_ring(1100);
+    ck_assert_int_ge(count_of(said, "process 'passes_on' (pid "), 999);
+    ck_assert_contains(said, "  and 101 more");
     free(said);
 }
 
