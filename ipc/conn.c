@@ -183,6 +183,7 @@ static bool is_ready(uvcsp_conn *conn)
 static int wait_for_one(uvcsp_conn *const *conns, size_t n, double timeout, uvcsp_guard *guards)
 {
     double deadline = timeout < 0 ? -1 : uvcsp_now() + timeout;
+    (void)usp_was_in_deadlock();
     for (;;) {
         double left = deadline < 0 ? 0 : deadline - uvcsp_now();
         for (size_t i = 0; i < n; i++)
@@ -194,6 +195,8 @@ static int wait_for_one(uvcsp_conn *const *conns, size_t n, double timeout, uvcs
             return i;
         if ((size_t)i == n)
             return -UVCSP_TIMEOUT;
+        if (usp_was_in_deadlock())
+            return -UVCSP_RETIRED;
         if (is_ready(conns[i]))
             return i;
     }

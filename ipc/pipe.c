@@ -222,7 +222,10 @@ int usp_pipe_poll(struct uvcsp_conn *conn, double timeout, const char *what)
         return -EBADF;
     char nothing;
     int none = timeout == 0 ? UVCSP_WOULD_BLOCK : UVCSP_TIMEOUT;
+    (void)usp_was_in_deadlock();
     int rc = usp_transact(&conn->look, &nothing, timeout, none, what);
+    if (rc == UVCSP_RETIRED && usp_was_in_deadlock())
+        return rc;
     return usp_conn_killed(rc == UVCSP_RETIRED || rc == UVCSP_POISONED ? 0 : rc);
 }
 

@@ -95,7 +95,7 @@ static void claim_at(struct claims *claims, uint32_t most, struct usp_channel *c
     while (claims->n < most && (offer = usp_take(channel, side))) {
         struct usp_task *task = claims->tasks[claims->n++] = offer->task;
         task->outcome = channel->lenient ? UVCSP_RETIRED : UVCSP_POISONED;
-        task->hope.told |= USP_TOLD_ENDED;
+        task->hope.told |= USP_TOLD_ENDED | USP_TOLD_WOKEN;
     }
     usp_unlock(channel);
 }

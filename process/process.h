@@ -239,6 +239,15 @@ void usp_handles_init(void);
 void usp_deadlock_begin(void);
 /* Looks now: there is no other worker, and this one can never run again. */
 void usp_deadlock(void);
+/* Has a wait of the running process been ended by a deadlock, since it last asked? */
+static inline bool usp_was_in_deadlock(void)
+{
+    struct usp_task *task = usp_current()->task;
+    bool was = task && task->hope.told & USP_TOLD_WOKEN;
+    if (was)
+        task->hope.told &= (uint8_t)~USP_TOLD_WOKEN;
+    return was;
+}
 /* Where the running process waits from here on, it does so to serve others: a deadlock does not end its waits, unless there
    are no others to end. */
 static inline void usp_serving(bool serves)

@@ -49,6 +49,7 @@ enum {
     USP_TOLD_LOST = 1,     /* it has been told that this one waits for ever */
     USP_TOLD_DEADLOCK = 2, /* whom it waits for was ended for that reason */
     USP_TOLD_ENDED = 4,    /* a wait of its own was */
+    USP_TOLD_WOKEN = 8,    /* the same; but this it takes off itself */
 };
 
 /* What a rendezvous touches comes first, in two lines of the cache. */

@@ -73,11 +73,12 @@ UVCSP_API int uvcsp_conn_recv_bytes_into(uvcsp_conn *conn, void *buffer, size_t 
 
 /* Waits until a message, or the end, can be received without waiting. `timeout` in seconds;
    negative for ever, 0 not at all. UVCSP_OK, UVCSP_TIMEOUT, UVCSP_WOULD_BLOCK (timeout 0), or the
-   error that receiving would report. */
+   error that receiving would report. UVCSP_RETIRED, though the end is not reached: all of the program
+   waits for ever, which has been told. */
 UVCSP_API int uvcsp_conn_poll(uvcsp_conn *conn, double timeout);
 
 /* Waits until one of `n` connections can be received from: its index, fairly chosen among those
-   that can. -UVCSP_TIMEOUT; -EINVAL for n = 0 or a NULL among them, -EBADF, -ENOMEM. One that is at
+   that can. -UVCSP_TIMEOUT; -UVCSP_RETIRED: all of the program waits for ever; -EINVAL for n = 0 or a NULL among them, -EBADF, -ENOMEM. One that is at
    its end, or broken, counts as ready. The others can be asked with uvcsp_conn_poll(conn, 0). */
 UVCSP_API int uvcsp_wait(uvcsp_conn *const *conns, size_t n, double timeout);
 

@@ -233,6 +233,21 @@ TEST(who_waits_for_an_item_that_nobody_puts_into_a_queue_is_told)
     uvcsp_queue_free(queue);
 }
 
+PROCESS(waits_for_connection, VAL(uvcsp_conn *, conn), VAL(bool, polls), VAL(int *, result))
+{
+    *result = polls ? uvcsp_conn_poll(conn, -1) : uvcsp_wait(&conn, 1, -1);
+}
+
+TEST(who_waits_for_something_to_receive_that_nobody_sends_is_told)
+{
+    uvcsp_conn *a, *b;
+    int *results = SHARED_ARRAY(int, 2);
+    ck_assert_int_eq(uvcsp_pipe(&a, &b, true), 0);
+    free(TOLD(PAR(waits_for_connection(a, true, &results[0]), waits_for_connection(b, false, &results[1]))));
+    ck_assert_int_eq(results[0], UVCSP_RETIRED);
+    ck_assert_int_eq(results[1], -UVCSP_RETIRED);
+}
+
 PROCESS(joins_queue, VAL(uvcsp_queue *, queue), VAL(int *, status))
 {
     *status = uvcsp_queue_join(queue, -1);
