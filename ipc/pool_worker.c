@@ -119,6 +119,7 @@ call(struct worker *worker, const struct usp_pool_order *order, const void *argu
 {
     worker->message[0] = '\0';
     usp_serving(false);
+    usp_is_as_new();
     int code = order->task(argument, result, worker->context);
     usp_serving(true);
     return code;

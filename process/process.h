@@ -248,6 +248,11 @@ static inline bool usp_was_in_deadlock(void)
         task->hope.told &= (uint8_t)~USP_TOLD_WOKEN;
     return was;
 }
+/* What the running process does from here on is something new, as if it was another one. */
+static inline void usp_is_as_new(void)
+{
+    usp_current()->task->hope.told = 0;
+}
 /* Where the running process waits from here on, it does so to serve others: a deadlock does not end its waits, unless there
    are no others to end. */
 static inline void usp_serving(bool serves)

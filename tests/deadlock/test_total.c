@@ -285,6 +285,17 @@ static int waits_in_vain(const int *x, long *result, void *context)
     return rc;
 }
 
+static int waits_at_its_own_channel(const int *x, long *result, void *context)
+{
+    int read;
+    (void)x;
+    (void)result;
+    (void)context;
+    CHAN(int) own = CHANNEL(int);
+    IN_END(int) in = IN_OF(own);
+    return uvcsp_read(in, &read);
+}
+
 static int doubles(const int *x, long *result, void *context)
 {
     (void)context;
@@ -334,23 +345,21 @@ TEST(a_pool_outlives_a_deadlock_of_others_and_of_its_tasks)
 
 static int maps_in_vain(void)
 {
-    never = CHANNEL(int);
-    n_begun = SHARED_VALUE(_Atomic int, 0);
     uvcsp_pool *pool = POOL(2);
-    long results[2];
-    int rc = uvcsp_pool_map(pool, waits_in_vain, ((int[]){1, 2}), 2, results, 1);
+    long results[3];
+    int rc = uvcsp_pool_map(pool, waits_at_its_own_channel, ((int[]){1, 2, 3}), 3, results, 1);
     uvcsp_pool_free(pool);
     return rc;
 }
 
+/* The third task, which comes to a worker that has been ended in another, is a deadlock of its own. */
 TEST(who_waits_for_results_of_tasks_that_wait_for_ever_is_told_and_gets_them)
 {
     house_capture(2);
     int rc = maps_in_vain();
     char *said = house_captured();
-    ck_assert_contains(said, NOTHING_CAN_RUN);
+    ck_assert_int_eq(count_of(said, NOTHING_CAN_RUN), 2);
     ck_assert_contains(said, "process 'main'");
-    ck_assert_int_eq(count_of(said, "process 'pool_worker'"), 2);
     ck_assert_int_eq(rc, UVCSP_TASK_FAILED);
     free(said);
 }
