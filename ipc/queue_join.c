@@ -73,7 +73,7 @@ static int rest(struct usp_store *queue, double deadline, int none)
     if (deadline >= 0 && left <= 0)
         return none;
     int rc = usp_store_transact(&queue->resting, &nothing, left, "uvcsp_queue_join");
-    if (queue->magic != USP_STORE_MAGIC || rc == UVCSP_POISONED) /* it was freed; or all wait for ever */
+    if (queue->magic != USP_STORE_MAGIC || rc == UVCSP_POISONED) /* freed; or all wait for ever */
         return UVCSP_RETIRED;
     return rc < 0 ? rc : UVCSP_OK;
 }

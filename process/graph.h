@@ -47,6 +47,7 @@ struct usp_node {
     uint8_t kind;
     uint8_t n_events;
     bool serves;
+    bool vague;               /* it is not known who sets the event that it waits for */
     bool hope;
 };
 
@@ -78,7 +79,6 @@ struct usp_group {
     uint32_t worker;     /* ... and the worker that has it, plus 1 */
     uint32_t left;       /* members without hope */
     uint32_t node;       /* who waits */
-    bool vague;          /* it is not known for whom */
 };
 #define USP_STARTER UINT32_MAX /* as `worker`: the one member is the task itself, which will start the node */
 

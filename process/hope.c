@@ -188,11 +188,8 @@ static void reach_vague(struct usp_graph *graph)
     for (uint32_t i = 0; i < graph->n_spots; i++)
         if (graph->spots[i].vague)
             reach_spot(graph, &graph->spots[i]);
-    for (uint32_t i = 0; i < graph->n_groups; i++)
-        if (graph->groups[i].vague)
-            give_hope(graph, graph->groups[i].node);
     for (uint32_t i = 0; i < graph->n_nodes; i++)
-        if (graph->nodes[i].kind == USP_NODE_WAITS && graph->nodes[i].n_events > 1)
+        if (graph->nodes[i].kind == USP_NODE_WAITS && (graph->nodes[i].n_events > 1 || graph->nodes[i].vague))
             give_hope(graph, i);
 }
 
@@ -200,9 +197,13 @@ static void reach_vague(struct usp_graph *graph)
 static void reach_empty(struct usp_graph *graph)
 {
     for (uint32_t i = 0; i < graph->n_groups; i++) {
-        struct usp_group *group = &graph->groups[i];
-        group->vague = group->left == 0 && graph->nodes[group->node].kind == USP_NODE_WAITS;
-        if (group->left == 0 && !group->vague)
+        const struct usp_group *group = &graph->groups[i];
+        struct usp_node *node = &graph->nodes[group->node];
+        if (group->left > 0)
+            continue;
+        if (node->kind == USP_NODE_WAITS)
+            node->vague = true;
+        else
             give_hope(graph, group->node);
     }
 }

@@ -28,7 +28,7 @@ static void tell_node(const struct usp_node *node)
     if (node->kind == USP_NODE_JOINS)
         snprintf(what, sizeof what, "for the processes of its PAR, CO or SEQ to end");
     else if (!usp_describe_wait(task, what, sizeof what))
-        snprintf(what, sizeof what, "for a process to end");
+        snprintf(what, sizeof what, node->vague ? "for a pool, or a process, to be done" : "for a process to end");
     usp_report("  process '%s' (pid %d)%s%s waits %s", task->name,
                (int)usp_worker_of(node->worker)->pid, task->site ? " at " : "",
                task->site ? task->site : "", what);

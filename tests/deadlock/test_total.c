@@ -360,6 +360,7 @@ TEST(who_waits_for_results_of_tasks_that_wait_for_ever_is_told_and_gets_them)
     char *said = house_captured();
     ck_assert_int_eq(count_of(said, NOTHING_CAN_RUN), 2);
     ck_assert_contains(said, "process 'main'");
+    ck_assert_contains(said, "waits for a pool");
     ck_assert_int_eq(rc, UVCSP_TASK_FAILED);
     free(said);
 }
