@@ -44,6 +44,52 @@ static inline int count_of(const char *text, const char *part)
     return n;
 }
 
+/* What a PAR says that has to end so. */
+#define TOLD(run)                                                                                  \
+    __extension__({                                                                                \
+        house_capture(2);                                                                          \
+        int told_ = (run);                                                                         \
+        char *said_ = house_captured();                                                            \
+        ck_assert_msg(told_ == -EDEADLK, "%d: %s", told_, said_);                                  \
+        ck_assert_contains(said_, NOTHING_CAN_RUN);                                                \
+        said_;                                                                                     \
+    })
+
+/* A process goes on until it has been looked for deadlocks some times, or for a while where nobody looks. */
+static inline uint64_t looked(void)
+{
+    return atomic_load(&usp_shared->watched);
+}
+
+struct looks {
+    uint64_t last;
+    int left;
+    double deadline;
+};
+
+static inline struct looks some_looks(void)
+{
+    return (struct looks){looked(), 2, uvcsp_now() + 4};
+}
+
+static inline bool more(struct looks *looks)
+{
+    if (looked() != looks->last) {
+        looks->last = looked();
+        looks->left--;
+    }
+    return looks->left > 0 && uvcsp_now() < looks->deadline;
+}
+
+#define QUIET(run)                                                                                 \
+    do {                                                                                           \
+        house_capture(2);                                                                          \
+        int told_ = (run);                                                                         \
+        char *said_ = house_captured();                                                            \
+        ck_assert_msg(told_ == 0 && !*said_, "%d: %s", told_, said_);                              \
+        free(said_);                                                                               \
+    } while (0)
+
 /* Passes on what it reads; `first` has it begin, or not. */
 PROCESS(passes_on, IN(int, in), OUT(int, out))
 {

@@ -22,7 +22,7 @@ PROCESS(goes_on, OUT(int, out))
 }
 
 /* It ends with a deadlock of the whole program: main has waited for the lost. */
-#define TOLD(run)                                                                                  \
+#define TOLD_OF_SOME(run)                                                                          \
     __extension__({                                                                                \
         house_capture(2);                                                                          \
         int told_ = (run);                                                                         \
@@ -37,7 +37,7 @@ PROCESS(goes_on, OUT(int, out))
 TEST(two_that_wait_for_each_other_are_told_while_a_third_goes_on)
 {
     CHAN(int) a = CHANNEL(int, .name = "a"), b = CHANNEL(int, .name = "b"), c = CHANNEL(int);
-    char *said = TOLD(PAR(passes_on(a, b), passes_on(b, a), goes_on(c)));
+    char *said = TOLD_OF_SOME(PAR(passes_on(a, b), passes_on(b, a), goes_on(c)));
     ck_assert_contains(said, "deadlock: 3 processes wait for ever, while others go on");
     ck_assert_int_eq(count_of(said, "process 'passes_on'"), 2);
     ck_assert_int_eq(count_of(said, "process 'main'"), 1);
@@ -63,7 +63,7 @@ TEST(they_are_told_while_a_third_computes)
     if (house_light())
         return; /* there nobody else runs while it does */
     CHAN(int) a = CHANNEL(int), b = CHANNEL(int), c = CHANNEL(int);
-    free(TOLD(PAR(passes_on(a, b), passes_on(b, a), computes(c))));
+    free(TOLD_OF_SOME(PAR(passes_on(a, b), passes_on(b, a), computes(c))));
 }
 
 PROCESS(yields, OUT(int, out))
@@ -82,7 +82,7 @@ PROCESS(yields, OUT(int, out))
 TEST(they_are_told_in_a_worker_that_is_never_idle)
 {
     CHAN(int) a = CHANNEL(int), b = CHANNEL(int), c = CHANNEL(int);
-    free(TOLD(CO(passes_on(a, b), passes_on(b, a), yields(c))));
+    free(TOLD_OF_SOME(CO(passes_on(a, b), passes_on(b, a), yields(c))));
 }
 
 PROCESS(also_waits, IN(int, in))
@@ -94,7 +94,7 @@ TEST(who_waits_for_the_lost_is_lost_as_well)
 {
     CHAN(int) a = CHANNEL(int), b = CHANNEL(int), c = CHANNEL(int), d = CHANNEL(int);
     CHAN(int) e = CHANNEL(int);
-    char *said = TOLD(PAR(passes_on(a, b), passes_on(b, a), passes_on(e, c), also_waits(c),
+    char *said = TOLD_OF_SOME(PAR(passes_on(a, b), passes_on(b, a), passes_on(e, c), also_waits(c),
                           passes_on(b, e), goes_on(d)));
     ck_assert_contains(said, "deadlock: 6 processes wait for ever");
     ck_assert_contains(said, "process 'also_waits'");
@@ -104,7 +104,7 @@ TEST(who_waits_for_the_lost_is_lost_as_well)
 TEST(light_and_forked_ones_are_lost_together)
 {
     CHAN(int) a = CHANNEL(int), b = CHANNEL(int), c = CHANNEL(int), d = CHANNEL(int);
-    char *said = TOLD(PAR(WORKER(passes_on(a, b), goes_on(d)), passes_on(b, c), passes_on(c, a)));
+    char *said = TOLD_OF_SOME(PAR(WORKER(passes_on(a, b), goes_on(d)), passes_on(b, c), passes_on(c, a)));
     ck_assert_contains(said, "deadlock: 4 processes wait for ever");
     free(said);
 }
@@ -119,7 +119,7 @@ PROCESS(has_children, OUT(int, out))
 TEST(a_parent_that_waits_for_them_is_lost_and_so_is_its_own)
 {
     CHAN(int) c = CHANNEL(int);
-    char *said = TOLD(PAR(has_children(c), goes_on(c)));
+    char *said = TOLD_OF_SOME(PAR(has_children(c), goes_on(c)));
     ck_assert_contains(said, "deadlock: 4 processes wait for ever");
     ck_assert_contains(said, "process 'has_children'");
     ck_assert_contains(said, "process 'main'");
@@ -146,7 +146,7 @@ PROCESS(goes_on_longer, OUT(int, out))
 TEST(each_is_told_once_and_when_it_has_come_to_that)
 {
     CHAN(int) a = CHANNEL(int), b = CHANNEL(int), c = CHANNEL(int), d = CHANNEL(int), e = CHANNEL(int);
-    char *said = TOLD(PAR(passes_on(a, b), passes_on(b, a), passes_on(c, d), passes_on(d, c),
+    char *said = TOLD_OF_SOME(PAR(passes_on(a, b), passes_on(b, a), passes_on(c, d), passes_on(d, c),
                           lets_go(c, d, e), goes_on_longer(e)));
     ck_assert_contains(said, "deadlock: 3 processes wait for ever, while others go on");
     ck_assert_contains(said, "deadlock: 2 processes wait for ever, while others go on");
