@@ -300,7 +300,7 @@ __attribute__((noinline)) static int wait_here(uvcsp_guard *guards, uint64_t cho
     }
     if (all_good && n_offers > 0 && (n_offers == 1 || n_offers <= wait->room)) {
         wait->n = (uint32_t)n_offers;
-        self->site = site;
+        self->site = usp_alt_place(site);
         if (offer_all(guards, n, self, usp_offers_of(self)))
             return park_then(usp_sched.head, waited, guards, choice, site, NULL);
     }
@@ -411,8 +411,15 @@ static inline __attribute__((always_inline)) int choose(uvcsp_guard *guards, siz
     return choose_slowly(guards, packed(n, UVCSP_FAIR), site, from);
 }
 
-int uvcsp_alt(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode)
+int (uvcsp_alt)(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode)
 {
+    return uvcsp_alt_at(guards, n, mode, usp_alt_site);
+}
+
+int uvcsp_alt_at(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const char *site)
+{
+    if (__builtin_expect(usp_here, 1))
+        usp_current()->alt_site = site;
     return choose(guards, n, mode, usp_alt_site);
 }
 

@@ -225,7 +225,7 @@ long usp_choice_woken(struct usp_choice *choice, struct usp_task *self)
 /* The choice waits. Like look(); USP_RETRY when it has to look again. */
 static long park(struct usp_choice *choice, struct usp_task *self)
 {
-    self->site = choice->site;
+    self->site = usp_alt_place(choice->site);
     int armed = arm_all(choice, self);
     if (armed < 0 && usp_task_claim(self, usp_worker_index(), USP_SOURCE_INDEX))
         usp_wake(self);

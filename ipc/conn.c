@@ -190,7 +190,7 @@ static int wait_for_one(uvcsp_conn *const *conns, size_t n, double timeout, uvcs
             guards[i] = guard_of(conns[i]);
         guards[n] = UVCSP_ON_TIMEOUT(left > 0 ? left : 0);
         guards[n].on = deadline >= 0;
-        int i = uvcsp_alt(guards, n + 1, UVCSP_FAIR);
+        int i = uvcsp_alt_at(guards, n + 1, UVCSP_FAIR, "uvcsp_wait");
         if (i < 0)
             return i;
         if ((size_t)i == n)

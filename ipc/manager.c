@@ -129,7 +129,7 @@ int uvcsp_manager_stop(uvcsp_manager *manager)
     usp_unlock(manager->join);
     if (manager->starter != getpid() || !manager->handle)
         return 0;
-    int rc = uvcsp_join(manager->handle, -1);
+    int rc = uvcsp_join_at(manager->handle, -1, "uvcsp_manager_stop");
     if (rc != 0 || !manager->handle) /* another process was faster */
         return rc;
     uvcsp_handle_free(manager->handle);

@@ -31,7 +31,7 @@ UVCSP_PROCESS(manager_pool, VAL(struct usp_keeper *, keeper))
     keeper->started = true;
     if (keeper->pool) {
         keeper->pool->refs++; /* of the keeper's holders */
-        (void)uvcsp_join(&keeper->over, -1);
+        (void)uvcsp_join_at(&keeper->over, -1, "uvcsp_mpool_join");
         uvcsp_pool_free(keeper->pool);
     }
     *keeper->at = keeper->next;

@@ -21,7 +21,7 @@ static void serve_remote(struct usp_server *server, uvcsp_conn *conn, UVCSP_IN_E
     int rc = 0;
     char nothing;
     uvcsp_guard guards[] = {UVCSP_ON_CONN(conn), UVCSP_ON_READ(stop, &nothing)};
-    while (rc == 0 && uvcsp_alt(guards, 2, UVCSP_PRI) == 0) {
+    while (rc == 0 && uvcsp_alt_at(guards, 2, UVCSP_PRI, "manager") == 0) {
         uvcsp_bytes request = {NULL, 0};
         rc = uvcsp_conn_recv_bytes(conn, &request.data, &request.size);
         if (rc == 0)
@@ -45,7 +45,7 @@ static void accept_all(struct usp_server *server, UVCSP_IN_END(char) stop)
 {
     char nothing;
     uvcsp_guard guards[] = {UVCSP_ON_CLIENT(server->listener), UVCSP_ON_READ(stop, &nothing)};
-    while (uvcsp_alt(guards, 2, UVCSP_PRI) == 0) {
+    while (uvcsp_alt_at(guards, 2, UVCSP_PRI, "manager") == 0) {
         uvcsp_conn *conn = uvcsp_accept(server->listener, 0);
         if (!conn)
             continue;

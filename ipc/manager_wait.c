@@ -102,7 +102,7 @@ static int park(struct usp_waiter *waiter, double deadline)
     };
     while (waiter->queued) {
         guards[2].seconds = deadline - uvcsp_now();
-        int which = uvcsp_alt(guards, 5, UVCSP_PRI);
+        int which = uvcsp_alt_at(guards, 5, UVCSP_PRI, "manager");
         if (which == 4)
             return 0;
         if (which == 2)

@@ -285,7 +285,7 @@ int uvcsp_pool_join(uvcsp_pool *pool, double seconds)
         return -EINVAL;
     }
     pool->refs++; /* somebody else may free it meanwhile */
-    rc = uvcsp_join(&pool->ended, seconds);
+    rc = uvcsp_join_at(&pool->ended, seconds, "uvcsp_pool_join");
     usp_pool_unref(pool);
     return rc;
 }
@@ -298,7 +298,7 @@ void uvcsp_pool_free(uvcsp_pool *pool)
         return;
     if (!pool->closing)
         (void)uvcsp_pool_terminate(pool);
-    (void)uvcsp_join(&pool->ended, -1);
+    (void)uvcsp_join_at(&pool->ended, -1, "uvcsp_pool_join");
     if (pool->guard)
         pool->guard->pool = NULL;
     usp_pool_unref(pool);

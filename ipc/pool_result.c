@@ -152,7 +152,7 @@ static uvcsp_result *check(uvcsp_result *result, const char *what)
 
 int uvcsp_result_wait(uvcsp_result *result, double seconds)
 {
-    return check(result, "uvcsp_result_wait") ? uvcsp_join(&result->all, seconds) : -EINVAL;
+    return check(result, "uvcsp_result_wait") ? uvcsp_join_at(&result->all, seconds, "uvcsp_result_wait") : -EINVAL;
 }
 
 bool uvcsp_result_ready(uvcsp_result *result)
@@ -179,7 +179,7 @@ int uvcsp_result_get_into(uvcsp_result *result, void *results, size_t size, doub
     if (!check(result, "uvcsp_result_get") ||
         (results && !size_is_good(result, size, "uvcsp_result_get")))
         return -EINVAL;
-    int rc = uvcsp_join(&result->all, seconds);
+    int rc = uvcsp_join_at(&result->all, seconds, "uvcsp_result_wait");
     if (rc != UVCSP_OK)
         return rc;
     if (results && result->n > 0)
@@ -199,7 +199,7 @@ static int await_next(uvcsp_result *result, double seconds)
         if (seconds >= 0 && left <= 0)
             return UVCSP_TIMEOUT;
         result->some.ended.set = false;
-        int rc = uvcsp_join(&result->some, left);
+        int rc = uvcsp_join_at(&result->some, left, "uvcsp_result_wait");
         if (rc < 0)
             return rc;
     }

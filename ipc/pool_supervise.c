@@ -114,7 +114,7 @@ static void serve(struct usp_slot *slot)
              .data = &c},
             UVCSP_WHEN(slot->doomed, UVCSP_ON_TIMEOUT(kill_after)),
         };
-        switch (uvcsp_alt(guards, 3, UVCSP_PRI)) {
+        switch (uvcsp_alt_at(guards, 3, UVCSP_PRI, "pool")) {
         case GUARD_ANSWERS:
             take_answer(slot, &message);
             free(message.data);
@@ -226,7 +226,7 @@ static void settle(struct usp_slot *slot)
 {
     uvcsp_pool *pool = slot->pool;
     char why[USP_POOL_MESSAGE];
-    uvcsp_join(slot->worker, -1);
+    uvcsp_join_at(slot->worker, -1, "pool");
     describe_end(slot, why, sizeof why);
     bool from_outside = uvcsp_exit_code(slot->worker) == -SIGKILL;
     uvcsp_handle_free(slot->worker);

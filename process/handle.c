@@ -136,7 +136,12 @@ static bool is_handle(const uvcsp_handle *handle, const char *what)
     return false;
 }
 
-int uvcsp_join(uvcsp_handle *handle, double seconds)
+int (uvcsp_join)(uvcsp_handle *handle, double seconds)
+{
+    return uvcsp_join_at(handle, seconds, "uvcsp_join");
+}
+
+int uvcsp_join_at(uvcsp_handle *handle, double seconds, const char *site)
 {
     USP_ENTER();
     if (!is_handle(handle, "uvcsp_join"))
@@ -152,7 +157,7 @@ int uvcsp_join(uvcsp_handle *handle, double seconds)
     if (fibre->kill)
         usp_end_process(USP_KILLED, NULL);
     usp_wait_of(self)->n = 0;
-    self->site = "uvcsp_join";
+    self->site = site;
     usp_task_arming(self);
     usp_task_open(self);
     int rc = usp_event_arm(self, INDEX_EVENT, &handle->ended);

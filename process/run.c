@@ -26,6 +26,13 @@ static inline int unless_killed(int rc)
     return rc;
 }
 
+/* For who looks on while it waits. */
+static void set_site(const char *site)
+{
+    if (usp_current()->task)
+        usp_current()->task->site = site;
+}
+
 static int check_call(const uvcsp_process *values, size_t n, const char *what)
 {
     if (!values && n > 0) {
@@ -116,7 +123,7 @@ static __attribute__((cold, noinline)) int no_value(const uvcsp_process *values,
     return -EINVAL;
 }
 
-int uvcsp_co(const uvcsp_process *values, size_t n)
+int uvcsp_co_at(const uvcsp_process *values, size_t n, const char *site)
 {
     USP_ENTER();
     struct usp_fibre *self = usp_current();
@@ -125,6 +132,7 @@ int uvcsp_co(const uvcsp_process *values, size_t n)
         if (rc < 0 || n == 0)
             return rc;
     }
+    self->task->site = site;
     struct usp_join join = {.task = self->task, .left = n};
     struct usp_process *first = NULL, *last = NULL, **at = &first;
     bool all_plain = true;
@@ -167,9 +175,10 @@ static int prepare_batch(struct batch *batch)
     return rc;
 }
 
-int uvcsp_seq(const uvcsp_process *values, size_t n)
+int uvcsp_seq_at(const uvcsp_process *values, size_t n, const char *site)
 {
     USP_ENTER();
+    set_site(site);
     struct batch batch;
     int rc = take_batch(&batch, values, n, "SEQ");
     if (rc == 0)
@@ -222,11 +231,12 @@ static int run_forked(struct batch *batch)
     return rc < 0 ? rc : wait_for(&join);
 }
 
-int uvcsp_par(const uvcsp_process *values, size_t n)
+int uvcsp_par_at(const uvcsp_process *values, size_t n, const char *site)
 {
     USP_ENTER();
+    set_site(site);
     if (usp_light_mode())
-        return uvcsp_co(values, n);
+        return uvcsp_co_at(values, n, site);
     struct batch batch;
     int rc = take_batch(&batch, values, n, "PAR");
     if (rc < 0)
@@ -234,4 +244,21 @@ int uvcsp_par(const uvcsp_process *values, size_t n)
     rc = run_forked(&batch);
     free_batch(&batch);
     return unless_killed(rc);
+}
+
+/* ---- the plain functions ---- */
+
+int (uvcsp_par)(const uvcsp_process *values, size_t n)
+{
+    return uvcsp_par_at(values, n, "uvcsp_par");
+}
+
+int (uvcsp_co)(const uvcsp_process *values, size_t n)
+{
+    return uvcsp_co_at(values, n, "uvcsp_co");
+}
+
+int (uvcsp_seq)(const uvcsp_process *values, size_t n)
+{
+    return uvcsp_seq_at(values, n, "uvcsp_seq");
 }

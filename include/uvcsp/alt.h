@@ -61,6 +61,9 @@ typedef struct uvcsp_guard {
    descriptor that is not open. -ENOMEM. On an error nothing has been communicated.
    (-EPERM and -ENOENT, which would equal the two conditions, are never returned as errors.) */
 UVCSP_API UVCSP_DIRECT_ int uvcsp_alt(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode);
+/* The same. `site`, a constant: where the caller waits, for who looks on. */
+UVCSP_API UVCSP_DIRECT_ int uvcsp_alt_at(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const char *site);
+#define uvcsp_alt(...) uvcsp_alt_at(__VA_ARGS__, UVCSP_HERE)
 
 /* The index of the guard that ended the calling process's last uvcsp_alt(), or -1. */
 UVCSP_API int uvcsp_alt_failed(void);

@@ -82,15 +82,22 @@ UVCSP_API void uvcsp_process_free(uvcsp_process process);
 UVCSP_API int uvcsp_par(const uvcsp_process *processes, size_t n);
 UVCSP_API int uvcsp_co(const uvcsp_process *processes, size_t n);
 UVCSP_API int uvcsp_seq(const uvcsp_process *processes, size_t n);
+/* The same. `site`, a constant: where the caller waits, for who looks on. */
+UVCSP_API int uvcsp_par_at(const uvcsp_process *processes, size_t n, const char *site);
+UVCSP_API int uvcsp_co_at(const uvcsp_process *processes, size_t n, const char *site);
+UVCSP_API int uvcsp_seq_at(const uvcsp_process *processes, size_t n, const char *site);
+#define uvcsp_par(...) uvcsp_par_at(__VA_ARGS__, UVCSP_HERE)
+#define uvcsp_co(...) uvcsp_co_at(__VA_ARGS__, UVCSP_HERE)
+#define uvcsp_seq(...) uvcsp_seq_at(__VA_ARGS__, UVCSP_HERE)
 
 /* Several processes as one argument of PAR: light processes in one forked worker. */
 UVCSP_API uvcsp_process uvcsp_worker(const uvcsp_process *processes, size_t n);
 
 #define UVCSP_VALUES_(...)                                                                         \
     (uvcsp_process[]){__VA_ARGS__}, sizeof((uvcsp_process[]){__VA_ARGS__}) / sizeof(uvcsp_process)
-#define UVCSP_PAR(...) uvcsp_par(UVCSP_VALUES_(__VA_ARGS__))
-#define UVCSP_CO(...) uvcsp_co(UVCSP_VALUES_(__VA_ARGS__))
-#define UVCSP_SEQ(...) uvcsp_seq(UVCSP_VALUES_(__VA_ARGS__))
+#define UVCSP_PAR(...) uvcsp_par_at(UVCSP_VALUES_(__VA_ARGS__), UVCSP_HERE)
+#define UVCSP_CO(...) uvcsp_co_at(UVCSP_VALUES_(__VA_ARGS__), UVCSP_HERE)
+#define UVCSP_SEQ(...) uvcsp_seq_at(UVCSP_VALUES_(__VA_ARGS__), UVCSP_HERE)
 #define UVCSP_WORKER(...) uvcsp_worker(UVCSP_VALUES_(__VA_ARGS__))
 
 /* Replicated: PAR_FOR(i, n, p(i)) runs p(0) ... p(n - 1); `i` is an int of the macro's own. */
@@ -103,13 +110,13 @@ UVCSP_API void uvcsp_values_free(uvcsp_process *values);
         uvcsp_process *uvcsp_ps_ = uvcsp_values_new((size_t)uvcsp_n_);                             \
         for (int i = 0; i < uvcsp_n_; i++)                                                         \
             uvcsp_ps_[i] = (__VA_ARGS__);                                                          \
-        int uvcsp_r_ = run(uvcsp_ps_, (size_t)uvcsp_n_);                                           \
+        int uvcsp_r_ = run(uvcsp_ps_, (size_t)uvcsp_n_, UVCSP_HERE);                                       \
         uvcsp_values_free(uvcsp_ps_);                                                              \
         uvcsp_r_;                                                                                  \
     })
-#define UVCSP_PAR_FOR(i, n, ...) UVCSP_REPLICATE_(uvcsp_par, i, n, __VA_ARGS__)
-#define UVCSP_CO_FOR(i, n, ...) UVCSP_REPLICATE_(uvcsp_co, i, n, __VA_ARGS__)
-#define UVCSP_SEQ_FOR(i, n, ...) UVCSP_REPLICATE_(uvcsp_seq, i, n, __VA_ARGS__)
+#define UVCSP_PAR_FOR(i, n, ...) UVCSP_REPLICATE_(uvcsp_par_at, i, n, __VA_ARGS__)
+#define UVCSP_CO_FOR(i, n, ...) UVCSP_REPLICATE_(uvcsp_co_at, i, n, __VA_ARGS__)
+#define UVCSP_SEQ_FOR(i, n, ...) UVCSP_REPLICATE_(uvcsp_seq_at, i, n, __VA_ARGS__)
 
 /* Starts a process and goes on: in a forked worker (uvcsp_spawn), as a light process (uvcsp_go). The
    handle belongs to the library and lives until uvcsp_handle_free() or until the starting worker ends,
@@ -139,6 +146,8 @@ UVCSP_API uvcsp_handle *uvcsp_go(uvcsp_process process);
    Both poison its ends with the cause. 0, also when it has ended already. */
 #define UVCSP_STILL_ALIVE (-1000)
 UVCSP_API int uvcsp_join(uvcsp_handle *handle, double seconds);
+UVCSP_API int uvcsp_join_at(uvcsp_handle *handle, double seconds, const char *site); /* `site`: as above */
+#define uvcsp_join(...) uvcsp_join_at(__VA_ARGS__, UVCSP_HERE)
 UVCSP_API bool uvcsp_alive(uvcsp_handle *handle);
 UVCSP_API int uvcsp_exit_code(uvcsp_handle *handle);
 UVCSP_API int uvcsp_pid(uvcsp_handle *handle);

@@ -9,7 +9,7 @@ TEST(two_that_wait_for_each_other_are_told_with_name_place_channel_side_and_cycl
     ck_assert_int_eq(count_of(said, "tests/deadlock/deadlock.h:"), 2);
     ck_assert_contains(said, "waits to read from channel 'a' (made at ");
     ck_assert_contains(said, "waits to read from channel 'b' (made at ");
-    ck_assert_int_eq(count_of(said, "test_total.c:"), 2);
+    ck_assert_int_eq(count_of(said, "test_total.c:"), 3); /* where they were made, and where main is */
     ck_assert_contains(said, "process 'main' (pid ");
     ck_assert_contains(said, "waits for the processes of its PAR, CO or SEQ to end");
     ck_assert_contains(said, "the cycle: 'passes_on'");
@@ -264,7 +264,8 @@ TEST(who_joins_one_that_waits_for_ever_goes_on_when_that_one_has_been_ended)
     char *said;
     int status = as_a_program(joins_in_vain, &said);
     ck_assert_contains(said, NOTHING_CAN_RUN);
-    ck_assert_contains(said, "at uvcsp_join waits for a process to end");
+    ck_assert_contains(said, "test_total.c:");
+    ck_assert_contains(said, " waits for a process to end");
     ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 40);
     free(said);
 }
@@ -343,6 +344,26 @@ TEST(another_word_in_the_environment_is_told_and_means_report)
     ck_assert_contains(said, "UVCSP_DEADLOCK=maybe is none of report, abort and off");
     ck_assert_contains(said, NOTHING_CAN_RUN);
     ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 40);
+    free(said);
+}
+
+PROCESS(chooses_in_vain, IN(int, in), OUT(int, out))
+{
+    int x;
+    uvcsp_guard guards[] = {ON_READ(in, &x), ON_WRITE(out, 1)};
+    (void)uvcsp_alt(guards, 2, UVCSP_FAIR);
+}
+
+/* Each line has the file and the line of the call. */
+TEST(whoever_waits_in_a_choice_or_for_others_is_told_with_its_place, .times = 2)
+{
+    CHAN(int) a = CHANNEL(int), b = CHANNEL(int);
+    char *said = _i ? TOLD(SEQ(chooses_in_vain(a, b))) : TOLD(CO_FOR(i, 1, chooses_in_vain(a, b)));
+    char here[60];
+    snprintf(here, sizeof here, "test_total.c:%d waits for the processes", __LINE__ - 2);
+    ck_assert_contains(said, here);
+    ck_assert_int_eq(count_of(said, " at uvcsp_"), 0);
+    ck_assert_int_eq(count_of(said, "test_total.c:"), 4);
     free(said);
 }
 
