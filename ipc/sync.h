@@ -63,6 +63,8 @@ void usp_made_unlink(struct usp_made *made);
 /* A worker has died: called for every block of the arena that might be a queue. Set by queue_join.c. */
 extern void (*usp_store_died)(void *block);
 
+/* ---- sync_later.c ---- */
+
 /* A block of a dead worker, at which others may still be looking: it is freed when every worker has
    seen that death, at the next occasion: when this worker makes or frees something, or sees another
    death. */
