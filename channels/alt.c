@@ -138,6 +138,12 @@ static long choose(struct usp_choice *choice)
     }
 }
 
+static bool ends_process(long result, const char *site)
+{
+    return result == USP_KILLED ||
+           (site != usp_alt_site && (result == -UVCSP_POISONED || result == -UVCSP_RETIRED));
+}
+
 static long start(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const char *site)
 {
     USP_ENTER();
@@ -146,7 +152,11 @@ static long start(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const c
         return -EINVAL;
     }
     struct usp_choice choice = {.guards = guards, .n = n, .mode = mode, .site = site};
-    return choose(&choice);
+    uint32_t used = usp_common_used(usp_current()->task);
+    long result = choose(&choice);
+    if (!ends_process(result, site)) /* else it leaves when it is gone: it has yet to say why */
+        usp_common_leave(usp_current()->task, used);
+    return result;
 }
 
 int usp_choice_generally(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const char *site)

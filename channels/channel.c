@@ -203,6 +203,7 @@ void usp_channel_disown(struct usp_channel *channel)
         return;
     }
     channel->held = false;
+    channel->common = NULL;
     USP_FAILPOINT("channel-not-held");
     unlink_made(channel);
     /* nobody can make an end any more: a side that has none will never have one */

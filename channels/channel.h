@@ -22,6 +22,7 @@
 
 #include <uvcsp/channel.h>
 
+#include "channels/common.h"
 #include "runtime/failpoint.h"
 #include "runtime/task.h"
 #include "runtime/worker.h"
@@ -128,6 +129,7 @@ struct usp_channel {
     struct usp_channel *made_next, *made_prev; /* other channels of that maker */
     struct usp_task *refill;     /* a writer whose message is being moved into the buffer ... */
     uint32_t refill_written;     /* ... and `written` before that */
+    struct usp_common *common;   /* what is freed although others use it, and this is its channel; or NULL */
     const char *cause;
     const char *site;
     char name[];

@@ -23,6 +23,7 @@ struct usp_choice {
     uint32_t soonest_index;
     double deadline;    /* when a choice that has to look again would time out */
     uint32_t ended;     /* the guard that met poison or retirement */
+    bool uses;          /* it is counted in at what its guards use (common.h) */
 };
 
 static inline bool usp_is_channel(const uvcsp_guard *guard)

@@ -40,9 +40,11 @@ __attribute__((noinline)) static void end_badly(struct usp_end *end, int rc, con
 
 __attribute__((noinline)) static void generally(struct usp_end *end, void *value, const char *site)
 {
+    uint32_t used = usp_common_used(usp_current()->task);
     int rc = usp_transact(end, value, -1, 0, site);
     if (rc != 0)
         end_badly(end, rc, site);
+    usp_common_leave(usp_current()->task, used);
 }
 
 #ifdef USP_PARK_TAIL

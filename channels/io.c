@@ -77,6 +77,8 @@ static int step_buffered(struct usp_channel *channel, struct usp_end *end, void 
         if (!reader->looks) {
             if (channel->lenient)
                 channel->passing++;
+            if (channel->common && usp_current()->task) /* the reader may free it as soon as it has the message */
+                usp_common_use(usp_current()->task, channel->common);
             *offerp = reader;
             return 0;
         }
@@ -110,9 +112,13 @@ int usp_step_finish(struct usp_end *end, void *value, const struct usp_bytes *by
 {
     if (end->side == USP_READER)
         return usp_receive(end->channel, offer, value);
-    int rc = usp_deliver(end->channel, offer, bytes);
-    if (end->channel->lenient && rc == 0)
-        end->channel->passed++;
+    struct usp_channel *channel = end->channel;
+    bool counts = channel->lenient;
+    if (counts)
+        channel->passed++;
+    int rc = usp_deliver(channel, offer, bytes);
+    if (counts && rc != 0)
+        channel->passed--;
     return rc;
 }
 
@@ -181,6 +187,8 @@ static int wait_for_partner(struct usp_end *end, void *value, const struct usp_b
     }
     if (channel->far)
         usp_link_expect();
+    if (channel->common)
+        usp_common_use(self, channel->common);
     self->site = site;
     USP_MARK("to-wait");
     usp_task_arming(self);
@@ -321,6 +329,7 @@ void usp_give_up(struct usp_task *task)
     }
     wait->n = 0;
     atomic_store(&task->commit, USP_NONE);
+    usp_common_leave(task, 0);
 }
 
 /* ---- public ---- */
@@ -341,9 +350,11 @@ static inline int checked(void *x, enum usp_side side, void *value, double secon
             usp_report("%s: the place of the message is NULL", site);
         return -EINVAL;
     }
+    uint32_t used = usp_common_used(usp_current()->task);
     int rc = usp_transact(end, value, seconds, none, site);
     if (__builtin_expect(rc == USP_KILLED, 0))
         usp_end_process(rc, end->channel);
+    usp_common_leave(usp_current()->task, used);
     return rc;
 }
 

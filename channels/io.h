@@ -40,7 +40,7 @@ void usp_let_others_run(void);
 void usp_fast_init(void);
 
 /* READ, WRITE and their checked forms. `seconds` negative: for ever. `none`: what to answer when there is no
-   time to wait at all. */
+   time to wait at all. Who has had to wait at a common object stays counted in: the caller leaves (common.h). */
 int usp_transact(struct usp_end *end, void *value, double seconds, int none, const char *site);
 
 #endif

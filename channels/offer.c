@@ -111,6 +111,8 @@ static long offer_all(struct usp_choice *choice, struct usp_task *self, struct u
         offer->looks = end->looks;
         if (end->channel->far)
             usp_link_expect();
+        if (end->channel->common && !choice->uses)
+            usp_common_use(self, end->channel->common);
         if (end->side == USP_WRITER) {
             offer->data = (void *)(uintptr_t)bytes[k].data;
             offer->length = bytes[k].length;
@@ -120,6 +122,7 @@ static long offer_all(struct usp_choice *choice, struct usp_task *self, struct u
         }
         k++;
     }
+    choice->uses = true; /* until the choice is over, however often it looks again */
     USP_FAILPOINT("offers-written");
     usp_task_arming(self);
     usp_task_open(self);

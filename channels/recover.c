@@ -243,6 +243,14 @@ static void withdraw_offers(void *block, unsigned owner, void *arg)
     }
 }
 
+/* What it was counted in at (common.h). */
+static void leave_common(void *block, unsigned owner, void *arg)
+{
+    struct usp_task *task = block;
+    if (owner == ((struct burial *)arg)->dead && usp_arena_is(task->uses, USP_BLOCK_OFFERS))
+        usp_common_leave(task, 0);
+}
+
 static void release(struct usp_end *end, const char *how)
 {
     end->task = NULL; /* the list that it was in is the dead one's */
@@ -302,6 +310,7 @@ static void died(unsigned dead, const char *how)
     usp_arena_each(USP_BLOCK_CHANNEL, await_refill, &dead);
     struct burial burial = {dead, how};
     usp_arena_each(USP_BLOCK_TASK, withdraw_offers, &burial);
+    usp_arena_each(USP_BLOCK_TASK, leave_common, &burial);
     usp_arena_each(USP_BLOCK_END, drop_end, &burial);
     usp_arena_each(USP_BLOCK_CHANNEL, drop_channel, &burial);
 }

@@ -39,6 +39,16 @@ static struct usp_end nobodys(struct usp_channel *channel, enum usp_side side)
     return (struct usp_end){.magic = USP_END_MAGIC, .side = (uint8_t)side, .channel = channel};
 }
 
+/* It was freed, and nobody comes back to it. Its channel may have ends still. */
+static void discard(struct usp_common *common)
+{
+    struct usp_store *queue = (void *)((char *)common - offsetof(struct usp_store, common));
+    queue->in.magic = queue->out.magic = queue->resting.magic = USP_GONE_MAGIC;
+    usp_channel_disown(queue->items);
+    usp_channel_disown(queue->idle);
+    usp_arena_free(queue);
+}
+
 static struct usp_store *make(long capacity, size_t size, enum uvcsp_type type, const char *site)
 {
     struct usp_store *queue = usp_arena_alloc(sizeof *queue, USP_BLOCK_SHARED);
@@ -54,6 +64,8 @@ static struct usp_store *make(long capacity, size_t size, enum uvcsp_type type, 
         usp_arena_free(queue);
         return NULL;
     }
+    usp_common_init(&queue->common, discard);
+    queue->items->common = queue->idle->common = &queue->common;
     queue->items->lenient = USP_LENIENT;
     queue->in = nobodys(queue->items, USP_READER);
     queue->out = nobodys(queue->items, USP_WRITER);
@@ -124,13 +136,11 @@ void uvcsp_queue_free(void *x)
     struct usp_store *queue = x ? usp_store_of(x, "uvcsp_queue_free") : NULL;
     if (!queue)
         return;
+    queue->magic = USP_GONE_MAGIC; /* who joins looks at it when it has been told */
+    atomic_thread_fence(memory_order_release);
     usp_store_end(queue->items);
     usp_store_end(queue->idle);
-    queue->magic = USP_GONE_MAGIC;
-    queue->in.magic = queue->out.magic = queue->resting.magic = USP_GONE_MAGIC;
-    usp_channel_disown(queue->items);
-    usp_channel_disown(queue->idle);
-    usp_arena_free(queue);
+    usp_common_drop(&queue->common);
 }
 
 /* ---- putting and getting ---- */
@@ -150,9 +160,12 @@ static void look_at_limit(struct usp_store *queue)
 int usp_store_transact(struct usp_end *end, void *value, double timeout, const char *site)
 {
     int none = timeout == 0 ? UVCSP_WOULD_BLOCK : UVCSP_TIMEOUT;
+    struct usp_task *self = usp_current()->task;
+    uint32_t used = usp_common_used(self);
     int rc = usp_transact(end, value, timeout, none, site);
     if (__builtin_expect(rc == USP_KILLED, 0))
         usp_end_process(rc, end->channel);
+    usp_common_leave(self, used);
     return rc;
 }
 

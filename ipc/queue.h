@@ -29,6 +29,7 @@ struct usp_store {
     struct usp_channel *items;
     struct usp_channel *idle;
     struct usp_end in, out, resting; /* of nobody; the last one of `idle` */
+    struct usp_common common;        /* who waits at one of the channels, or comes back to it */
 };
 
 /* The queue, or NULL with a line. */

@@ -1,6 +1,7 @@
 /* Items that are not done yet, and who waits for them. */
 #include <errno.h>
 
+#include "channels/io.h"
 #include "ipc/queue.h"
 #include "ipc/sync.h"
 #include "runtime/report.h"
@@ -42,12 +43,18 @@ int uvcsp_queue_task_done(void *x)
     return 0;
 }
 
+static bool is_freed(const struct usp_store *queue)
+{
+    return *(const volatile uint32_t *)&queue->magic != USP_STORE_MAGIC;
+}
+
 /* The mark on `idle` may be an old one: it goes before the items are counted, so that whoever
-   finishes the last of them sets it again. */
+   finishes the last of them sets it again. That of a queue that was freed stays. */
 static bool has_to_wait(struct usp_store *queue)
 {
     usp_lock(queue->idle);
-    queue->idle->ended = 0;
+    if (!is_freed(queue))
+        queue->idle->ended = 0;
     usp_unlock(queue->idle);
     return unfinished(queue);
 }
@@ -72,10 +79,25 @@ static int rest(struct usp_store *queue, double deadline, int none)
     double left = deadline < 0 ? -1 : deadline - (double)uv_hrtime() * 1e-9;
     if (deadline >= 0 && left <= 0)
         return none;
-    int rc = usp_store_transact(&queue->resting, &nothing, left, "uvcsp_queue_join");
-    if (queue->magic != USP_STORE_MAGIC || rc == UVCSP_POISONED) /* freed; or all wait for ever */
+    int rc = usp_transact(&queue->resting, &nothing, left, UVCSP_TIMEOUT, "uvcsp_queue_join");
+    if (rc == USP_KILLED)
+        usp_end_process(rc, NULL);
+    if (is_freed(queue)) /* maybe all was done before */
+        return unfinished(queue) ? UVCSP_RETIRED : UVCSP_OK;
+    if (rc == UVCSP_POISONED) /* all wait for ever */
         return UVCSP_RETIRED;
     return rc < 0 ? rc : UVCSP_OK;
+}
+
+static int join(struct usp_store *queue, double timeout)
+{
+    double deadline = timeout < 0 ? -1 : (double)uv_hrtime() * 1e-9 + timeout;
+    int rc = UVCSP_OK;
+    atomic_fetch_add(&queue->joining, 1); /* one that is killed here is counted for ever: no harm */
+    while (rc == UVCSP_OK && has_to_wait(queue))
+        rc = rest(queue, deadline, timeout == 0 ? UVCSP_WOULD_BLOCK : UVCSP_TIMEOUT);
+    atomic_fetch_sub(&queue->joining, 1);
+    return rc;
 }
 
 int uvcsp_queue_join(void *x, double timeout)
@@ -84,12 +106,9 @@ int uvcsp_queue_join(void *x, double timeout)
     struct usp_store *queue = usp_store_of(x, "uvcsp_queue_join");
     if (!queue || !usp_timeout_is_good(timeout, "uvcsp_queue_join"))
         return -EINVAL;
-    double deadline = timeout < 0 ? -1 : (double)uv_hrtime() * 1e-9 + timeout;
-    int rc = UVCSP_OK;
-    atomic_fetch_add(&queue->joining, 1); /* one that is killed here is counted for ever: no harm */
-    while (rc == UVCSP_OK && has_to_wait(queue))
-        rc = rest(queue, deadline, timeout == 0 ? UVCSP_WOULD_BLOCK : UVCSP_TIMEOUT);
-    if (queue->magic == USP_STORE_MAGIC)
-        atomic_fetch_sub(&queue->joining, 1);
+    struct usp_task *self = usp_current()->task;
+    uint32_t used = usp_common_used(self);
+    int rc = join(queue, timeout);
+    usp_common_leave(self, used);
     return rc;
 }

@@ -37,6 +37,23 @@ struct usp_sync *usp_sync_of(void *x, unsigned kinds, const char *what)
     return NULL;
 }
 
+static void free_parts(void *block)
+{
+    struct usp_sync *sync = block;
+    usp_channel_disown(sync->channel);
+    usp_arena_free(sync);
+}
+
+/* Nobody comes back to it. */
+static void discard(struct usp_common *common)
+{
+    struct usp_sync *sync = (struct usp_sync *)((char *)common - offsetof(struct usp_sync, common));
+    if (sync->lock)
+        usp_common_drop(&sync->lock->common);
+    sync->end.magic = USP_GONE_MAGIC;
+    usp_free_unwalked(sync, free_parts);
+}
+
 static void free_made(struct usp_made *made)
 {
     usp_sync_free((char *)made - offsetof(struct usp_sync, made), ~0u, "");
@@ -68,6 +85,8 @@ struct usp_sync *usp_sync_new(enum usp_sync_kind kind, uint32_t capacity, uint32
     sync->channel = channel;
     sync->channel->slow = USP_GENERALLY;
     sync->channel->is_lock = kind == USP_LOCK || kind == USP_RLOCK;
+    sync->channel->common = &sync->common;
+    usp_common_init(&sync->common, discard);
     sync->n_names = n_names;
     sync->end = (struct usp_end){.magic = USP_END_MAGIC, .side = USP_WRITER, .channel = channel};
     if (kind == USP_EVENT) {
@@ -80,25 +99,21 @@ struct usp_sync *usp_sync_new(enum usp_sync_kind kind, uint32_t capacity, uint32
     return sync;
 }
 
-/* Tells who waits. True if nobody did, and so nobody looks at the channel any more. */
-static bool dissolve(struct usp_sync *sync)
+/* Tells who waits. */
+static void dissolve(struct usp_sync *sync)
 {
     struct usp_channel *channel = sync->channel;
     usp_lock(channel);
     sync->magic = USP_GONE_MAGIC;
-    bool unused = !channel->waiting[USP_READER].head && !channel->waiting[USP_WRITER].head;
     channel->ended |= USP_POISONED;
     usp_wake_side(channel, USP_READER, UVCSP_POISONED);
     usp_wake_side(channel, USP_WRITER, UVCSP_POISONED);
     usp_unlock(channel);
-    return unused;
 }
 
-static void discard(void *block)
+static void drop(void *block)
 {
-    struct usp_sync *sync = block;
-    usp_channel_disown(sync->channel);
-    usp_arena_free(sync);
+    usp_common_drop(&((struct usp_sync *)block)->common);
 }
 
 void usp_sync_free(void *x, unsigned kinds, const char *what)
@@ -113,9 +128,8 @@ void usp_sync_free(void *x, unsigned kinds, const char *what)
     usp_made_unlink(&sync->made);
     if (sync->own_lock)
         usp_sync_free(sync->lock, ~0u, what);
-    if (dissolve(sync))
-        discard(sync);
-    /* else who waited will look at it once more: it stays until the arena goes */
+    dissolve(sync);
+    drop(sync);
 }
 
 /* ---- waiting ---- */
@@ -141,6 +155,7 @@ int usp_sync_park(struct usp_sync *sync, double seconds, const char *site, void 
     offer->filled = 0;
     offer->single = 0;
     offer->looks = 0;
+    usp_common_use(self, channel->common);
     self->site = site;
     usp_task_arming(self);
     usp_task_open(self);
@@ -182,8 +197,8 @@ static void bury(void *block, unsigned owner, void *arg)
         return;
     if (sync->magic == USP_SYNC_MAGIC) {
         usp_arena_set_owner(sync, usp_worker_index());
-        if (dissolve(sync))
-            usp_free_later(sync, discard);
+        dissolve(sync);
+        usp_free_later(sync, drop);
     } else {
         usp_shared_bury(block);
     }
@@ -204,10 +219,10 @@ static void died(unsigned dead, const char *how)
 {
     channels_died(dead, how);
     struct usp_gone gone = {NULL, dead};
-    usp_arena_each(USP_BLOCK_SHARED, usp_sync_let_go, &gone);
-    usp_arena_each(USP_BLOCK_SHARED, bury, &gone);
+    usp_walk_shared(usp_sync_let_go, &gone);
+    usp_walk_shared(bury, &gone);
     if (usp_store_died)
-        usp_arena_each(USP_BLOCK_SHARED, tell_queue, NULL);
+        usp_walk_shared(tell_queue, NULL);
     usp_free_what_can_be();
 }
 

@@ -71,6 +71,13 @@ extern void (*usp_store_died)(void *block);
 void usp_free_later(void *block, void (*free)(void *block));
 void usp_free_what_can_be(void);
 
+/* Calls fn for each block of kind USP_BLOCK_SHARED. What it sees there with the magic of an object is not
+   freed before that is over. */
+void usp_walk_shared(void (*fn)(void *block, unsigned owner, void *arg), void *arg);
+/* A block without a magic any more: it is freed at once, if no other worker walks, and else at the next
+   occasion. */
+void usp_free_unwalked(void *block, void (*free)(void *block));
+
 /* ---- sync.c: objects ---- */
 
 enum usp_sync_kind {
@@ -102,7 +109,7 @@ struct usp_sync {
     struct usp_channel *channel;
     struct usp_end end;    /* nobody's: for who acquires, or looks */
     struct usp_made made;  /* private to the maker's worker */
-    struct usp_sync *lock; /* of a condition */
+    struct usp_sync *lock; /* of a condition, which holds it: who waits there comes back to it */
     bool own_lock;
     bool moving; /* semaphore: the oldest name is about to take the place `moving_to`, ... */
     uint32_t moving_to, moving_read; /* ... and then to be dropped where it was */
@@ -113,6 +120,7 @@ struct usp_sync {
     uint32_t n_names, next_name;
     int (*action)(void *);
     void *arg;
+    struct usp_common common;        /* who waits here, or comes back to it */
     struct usp_name names[]; /* barrier: who takes part */
 };
 
@@ -129,7 +137,8 @@ struct usp_sync *usp_sync_of(void *x, unsigned kinds, const char *what);
 
 /* Waits as a reader of the object's channel, whose lock is held and is released here. `between` is
    called when whoever wakes can already see this process. 0 or whatever the waker says,
-   UVCSP_TIMEOUT, UVCSP_POISONED, USP_RETRY (the waker died in the middle), USP_KILLED. */
+   UVCSP_TIMEOUT, UVCSP_POISONED, USP_RETRY (the waker died in the middle), USP_KILLED. The process
+   stays counted in (channels/common.h). */
 int usp_sync_park(struct usp_sync *sync, double seconds, const char *site, void (*between)(void *),
                   void *arg);
 

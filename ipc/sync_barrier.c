@@ -154,7 +154,10 @@ int uvcsp_barrier_wait(uvcsp_barrier *barrier, double seconds, int *indexp)
         *indexp = (int)(index % sync->initial);
     if (index + 1 == sync->initial && !sync->actor)
         return complete(sync);
-    return wait_for_others(sync, seconds);
+    uint32_t used = usp_common_used(self);
+    int rc = wait_for_others(sync, seconds);
+    usp_common_leave(self, used);
+    return rc;
 }
 
 void usp_barrier_gone(struct usp_sync *sync, const struct usp_gone *gone)

@@ -28,6 +28,7 @@ uvcsp_condition *uvcsp_condition_new_at(void *lock, const char *site)
             usp_sync_free(of, LOCKS, "");
         return NULL;
     }
+    usp_common_hold(&of->common);
     sync->lock = of;
     sync->own_lock = !lock;
     if (!lock)
@@ -74,6 +75,7 @@ static void let_go(void *arg)
     letting->depth = usp_lock_let_go(letting->lock);
 }
 
+/* Stays counted in: the condition, and so its lock, is there until the caller leaves it. */
 static int wait(struct usp_sync *sync, double seconds)
 {
     struct letting_go letting = {sync->lock, 0};
@@ -95,7 +97,29 @@ int uvcsp_condition_wait(uvcsp_condition *condition, double seconds)
 {
     int rc;
     struct usp_sync *sync = with_lock(condition, "uvcsp_condition_wait", &rc);
-    return sync ? wait(sync, seconds) : rc;
+    if (!sync)
+        return rc;
+    struct usp_task *self = usp_current()->task;
+    uint32_t used = usp_common_used(self);
+    rc = wait(sync, seconds);
+    usp_common_leave(self, used);
+    return rc;
+}
+
+static int wait_for(struct usp_sync *sync, bool (*holds)(void *), void *arg, double seconds)
+{
+    double deadline = (double)uv_hrtime() * 1e-9 + seconds, left = seconds;
+    while (!holds(arg)) {
+        if (seconds >= 0) {
+            left = deadline - (double)uv_hrtime() * 1e-9;
+            if (left <= 0)
+                return UVCSP_TIMEOUT;
+        }
+        int rc = wait(sync, left);
+        if (rc != UVCSP_OK && rc != UVCSP_TIMEOUT)
+            return rc;
+    }
+    return UVCSP_OK;
 }
 
 int uvcsp_condition_wait_for(uvcsp_condition *condition, bool (*holds)(void *), void *arg,
@@ -109,18 +133,11 @@ int uvcsp_condition_wait_for(uvcsp_condition *condition, bool (*holds)(void *), 
         usp_report("uvcsp_condition_wait_for: the function is NULL");
         return -EINVAL;
     }
-    double deadline = (double)uv_hrtime() * 1e-9 + seconds, left = seconds;
-    while (!holds(arg)) {
-        if (seconds >= 0) {
-            left = deadline - (double)uv_hrtime() * 1e-9;
-            if (left <= 0)
-                return UVCSP_TIMEOUT;
-        }
-        rc = wait(sync, left);
-        if (rc != UVCSP_OK && rc != UVCSP_TIMEOUT)
-            return rc;
-    }
-    return UVCSP_OK;
+    struct usp_task *self = usp_current()->task;
+    uint32_t used = usp_common_used(self);
+    rc = wait_for(sync, holds, arg, seconds);
+    usp_common_leave(self, used);
+    return rc;
 }
 
 static int notify(uvcsp_condition *condition, unsigned n, const char *what)

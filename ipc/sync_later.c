@@ -1,13 +1,21 @@
-/* What others may still be looking at, and is freed when they are not. See sync.h. */
+/* What others may still be looking at, and is freed when they are not. See sync.h.
+
+   Others are in the middle of something when a worker dies that has made what they use; and when a
+   process ends, or a worker dies, and all objects are gone through for what that one held. Who does
+   the latter says so in its worker's record, with the count of what waits for such walks to be over.
+   What comes to wait counts that up: a walk that has begun later does not see it any more. (The
+   magic of the block has gone before; both sides store first and then look.) */
 #include <stdlib.h>
 
 #include "ipc/sync.h"
+#include "runtime/arena.h"
 
 struct grave {
     struct grave *next;
     void *block;
     void (*free)(void *);
-    uint32_t death;
+    uint32_t death; /* that the others are to have seen */
+    uint32_t walk;  /* 0; or what their walks are to have begun with, at least */
 };
 static struct grave *graves;
 static pid_t graves_of; /* a new worker inherits its parent's list, which stays the parent's */
@@ -25,13 +33,33 @@ static bool others_have_seen(uint32_t death)
     return true;
 }
 
+/* `since` 0: no walk at all is under way. */
+static bool others_walk(uint32_t since)
+{
+    uint32_t n = atomic_load(&usp_shared->n_records);
+    for (unsigned i = 0; i < n; i++) {
+        struct usp_worker *worker = usp_worker_of(i);
+        uint32_t walk = atomic_load(&worker->walk);
+        if (i != usp_worker_index() && walk != 0 &&
+            (since == 0 || (int32_t)(walk - since) < 0) &&
+            atomic_load(&worker->state) == USP_WORKER_RUNNING)
+            return true;
+    }
+    return false;
+}
+
+static bool can_be_freed(const struct grave *grave)
+{
+    return grave->walk ? !others_walk(grave->walk) : others_have_seen(grave->death);
+}
+
 void usp_free_what_can_be(void)
 {
     if (graves && graves_of != usp_shared->workers[usp_worker_index()].pid)
         graves = NULL;
     for (struct grave **at = &graves; *at;) {
         struct grave *grave = *at;
-        if (!others_have_seen(grave->death)) {
+        if (!can_be_freed(grave)) {
             at = &grave->next;
             continue;
         }
@@ -41,14 +69,48 @@ void usp_free_what_can_be(void)
     }
 }
 
-void usp_free_later(void *block, void (*release)(void *block))
+static void dig(void *block, void (*release)(void *block), uint32_t death, uint32_t walk)
 {
-    usp_free_what_can_be();
     struct grave *grave = malloc(sizeof *grave);
     if (!grave)
         return; /* it stays until the arena goes */
-    /* the hook runs before the death that it is about is counted */
-    *grave = (struct grave){graves, block, release, atomic_load(&usp_shared->deaths) + 1};
+    if (graves_of != usp_shared->workers[usp_worker_index()].pid)
+        graves = NULL;
+    *grave = (struct grave){graves, block, release, death, walk};
     graves = grave;
     graves_of = usp_shared->workers[usp_worker_index()].pid;
+}
+
+void usp_free_later(void *block, void (*release)(void *block))
+{
+    usp_free_what_can_be();
+    /* the hook runs before the death that it is about is counted */
+    dig(block, release, atomic_load(&usp_shared->deaths) + 1, 0);
+}
+
+/* ---- walks ---- */
+
+/* What a walk that begins with that count says of itself: never 0. */
+static uint32_t begun_with(uint32_t walks)
+{
+    return walks + 1 ? walks + 1 : 1;
+}
+
+void usp_walk_shared(void (*fn)(void *block, unsigned owner, void *arg), void *arg)
+{
+    _Atomic uint32_t *walk = &usp_worker_of(usp_worker_index())->walk;
+    uint32_t outer = atomic_load_explicit(walk, memory_order_relaxed);
+    if (!outer)
+        atomic_store(walk, begun_with(atomic_load(&usp_shared->walks)));
+    usp_arena_each(USP_BLOCK_SHARED, fn, arg);
+    atomic_store_explicit(walk, outer, memory_order_release);
+}
+
+void usp_free_unwalked(void *block, void (*release)(void *block))
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    if (others_walk(0))
+        dig(block, release, 0, begun_with(atomic_fetch_add(&usp_shared->walks, 1) + 1));
+    else
+        release(block);
 }

@@ -19,7 +19,7 @@ static void ended(void *arg)
     struct usp_task *task = lease->process->task;
     if (lease->holds > 0) {
         struct usp_gone gone = {task, 0};
-        usp_arena_each(USP_BLOCK_SHARED, usp_sync_let_go, &gone);
+        usp_walk_shared(usp_sync_let_go, &gone);
         usp_named_gone(task);
     }
     /* main ends before those that it has started: what it made goes with the arena */

@@ -133,10 +133,13 @@ __attribute__((noinline)) static int acquire_slowly(struct usp_sync *sync, doubl
         return acquired(sync, lease);
     struct usp_task *name =
         self; /* not in the arena: by that usp_lock_release knows that it is no choice */
+    uint32_t used = usp_common_used(self);
     int rc = usp_transact(&sync->end, &name, seconds, UVCSP_TIMEOUT, site);
     if (rc == USP_KILLED)
         usp_end_process(rc, NULL);
-    return rc == 0 ? acquired(sync, lease) : rc;
+    rc = rc == 0 ? acquired(sync, lease) : rc;
+    usp_common_leave(self, used);
+    return rc;
 }
 
 /* What the short ways of acquire and release leave over: all that is not a lock which nobody else

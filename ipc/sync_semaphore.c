@@ -175,10 +175,13 @@ int uvcsp_semaphore_acquire(uvcsp_semaphore *semaphore, double seconds)
     struct usp_lease *lease = usp_lease();
     if (!lease)
         return -ENOMEM;
+    uint32_t used = usp_common_used(self);
     int rc = usp_transact(&sync->end, &self, seconds, UVCSP_TIMEOUT, "uvcsp_semaphore_acquire");
     if (rc == USP_KILLED)
         usp_end_process(rc, NULL);
-    return rc == 0 ? acquired(sync, lease) : rc;
+    rc = rc == 0 ? acquired(sync, lease) : rc;
+    usp_common_leave(self, used);
+    return rc;
 }
 
 int uvcsp_semaphore_release(uvcsp_semaphore *semaphore)

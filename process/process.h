@@ -149,7 +149,7 @@ void usp_task_discard(struct usp_task *task);
 static inline void usp_task_free(struct usp_task *task)
 {
     struct usp_wait *wait = usp_wait_of(task);
-    if (__builtin_expect(wait->table != NULL || usp_kept.n >= USP_KEPT, 0)) {
+    if (__builtin_expect(wait->table != NULL || task->uses != NULL || usp_kept.n >= USP_KEPT, 0)) {
         usp_task_discard(task);
         return;
     }

@@ -35,7 +35,9 @@ struct usp_task *usp_task_make(void)
 
 void usp_task_discard(struct usp_task *task)
 {
+    usp_common_leave(task, 0); /* of a process that did not come back from where it waited */
     usp_arena_free(usp_wait_of(task)->table);
+    usp_arena_free(task->uses);
     usp_arena_free(task);
 }
 

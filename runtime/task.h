@@ -23,6 +23,7 @@ enum { USP_NONE = 0, USP_OPEN = 1, USP_DEAD = 2, USP_CLAIMED = 3, USP_DONE = 4 /
 #define USP_ROOM 144 /* bytes of the channel floor in a task; it asserts that they suffice */
 
 struct usp_fibre;
+struct usp_uses;
 
 /* What the worker of a task says of it to those who look for deadlocks (process/graph.h), and is not in its offers. A
    plain READ or WRITE writes none of it. */
@@ -71,6 +72,7 @@ struct usp_task {
     const char *name;            /* of the process; a string constant */
     struct usp_hope hope;
     _Atomic uint32_t *word;      /* usp_arena_word() of its block */
+    struct usp_uses *uses;       /* the channel floor's: what must not go while it uses it; or NULL */
 };
 
 enum {

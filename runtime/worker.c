@@ -115,6 +115,7 @@ int usp_worker_reserve(const char *name)
         atomic_store(&worker->orphan, 0);
         atomic_store(&worker->parent, usp_worker_index());
         atomic_store(&worker->deaths_seen, atomic_load(&usp_shared->deaths));
+        atomic_store(&worker->walk, 0);
         uint32_t n = atomic_load(&usp_shared->n_records);
         while (n <= i && !atomic_compare_exchange_weak(&usp_shared->n_records, &n, i + 1))
             ;

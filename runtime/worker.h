@@ -57,6 +57,7 @@ struct usp_worker {
     _Atomic uint32_t sleeping;   /* enum usp_sleep */
     _Atomic(struct usp_task *) mailbox;
     _Atomic uint32_t deaths_seen;
+    _Atomic uint32_t walk;       /* it looks through what others may free, since usp_shared->walks was this; or 0 */
     _Atomic uint32_t knocked;    /* there may be something on a link that it does not know of (sleep.c) */
     _Atomic uint32_t streams;    /* frames on their way to it that did not fit into a socket */
     _Atomic uint32_t orphan;     /* its parent has died; the root is to take it over */
@@ -97,6 +98,7 @@ enum usp_over { USP_GOES_ON, USP_TO_END, USP_ENDS };
 struct usp_shared {
     uint64_t tag;                /* USP_SHARED_TAG */
     _Atomic uint32_t deaths;
+    _Atomic uint32_t walks;      /* counts what waits to be freed until nobody looks at it: see `walk` */
     _Atomic uint32_t orphans;    /* counts what the root is to take over or to reap */
     _Atomic int32_t strays[16];  /* pids of children without a record, to be reaped by the root */
     _Atomic uint32_t n_records;  /* records ever used */
