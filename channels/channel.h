@@ -78,6 +78,11 @@ enum {
     USP_REVIVES = 2, /* a side that has retired comes back with a new end */
 };
 
+enum {
+    USP_LOOKS = 1,
+    USP_LOOKS_FOR_A_MESSAGE = 2, /* and the end is told to it as to others */
+};
+
 #define USP_CHANNEL_MAGIC 0x6e616863u
 #define USP_END_MAGIC 0x73646e65u
 #define USP_GONE_MAGIC 0x656e6f67u
@@ -148,7 +153,7 @@ struct usp_end {
             uint32_t magic;
             uint8_t side;
             uint8_t retired;
-            uint8_t looks;       /* a reading end that waits for a message, or the end, and takes nothing */
+            uint8_t looks;       /* a reading end that waits for a message, or the end, and takes nothing: USP_LOOKS ... */
             uint8_t nests;       /* a writing end: where the buffer is full, usp_nests() is asked (channels/io.h) */
         };
     };

@@ -99,7 +99,7 @@ int usp_step(struct usp_end *end, void *value, const struct usp_bytes *bytes,
     if (__builtin_expect(channel->ended | end->retired, 0)) {
         int status = usp_ended_status(channel, end);
         if (status)
-            return end->looks ? 0 : status;
+            return end->looks == USP_LOOKS ? 0 : status;
     }
     if (channel->capacity > 0)
         return step_buffered(channel, end, value, bytes, offerp);

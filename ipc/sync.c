@@ -91,7 +91,7 @@ struct usp_sync *usp_sync_new(enum usp_sync_kind kind, uint32_t capacity, uint32
     sync->end = (struct usp_end){.magic = USP_END_MAGIC, .side = USP_WRITER, .channel = channel};
     if (kind == USP_EVENT) {
         sync->end.side = USP_READER;
-        sync->end.looks = 1;
+        sync->end.looks = USP_LOOKS;
     }
     usp_made_link(&sync->made, free_made);
     atomic_signal_fence(memory_order_seq_cst);

@@ -62,14 +62,13 @@ int uvcsp_event_wait(uvcsp_event *event, double seconds)
     if (!sync)
         return -EINVAL;
     void *nothing;
+    struct usp_end end = sync->end;
+    end.looks = USP_LOOKS_FOR_A_MESSAGE;
     struct usp_task *self = usp_current()->task;
     uint32_t used = usp_common_used(self);
-    int rc = usp_transact(&sync->end, &nothing, seconds, UVCSP_TIMEOUT, "uvcsp_event_wait");
+    int rc = usp_transact(&end, &nothing, seconds, UVCSP_TIMEOUT, "uvcsp_event_wait");
     if (rc == USP_KILLED)
         usp_end_process(rc, NULL);
-    /* an end that looks takes the end of the channel for a message */
-    if (rc == 0 && sync->magic != USP_SYNC_MAGIC)
-        rc = UVCSP_POISONED;
     usp_common_leave(self, used);
     return rc;
 }

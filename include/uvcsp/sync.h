@@ -115,7 +115,7 @@ UVCSP_API void uvcsp_event_free(uvcsp_event *event);
 UVCSP_API int uvcsp_event_set(uvcsp_event *event);
 UVCSP_API int uvcsp_event_clear(uvcsp_event *event);
 UVCSP_API bool uvcsp_event_is_set(uvcsp_event *event);
-/* Waits until it is set. UVCSP_OK, UVCSP_TIMEOUT, UVCSP_POISONED: it was freed. */
+/* Waits until it is set. UVCSP_OK; UVCSP_TIMEOUT; UVCSP_POISONED: it was freed, and not set before. */
 UVCSP_API int uvcsp_event_wait(uvcsp_event *event, double seconds);
 
 /* ---- barrier: a number of parties wait for each other ---- */

@@ -238,7 +238,7 @@ static void check_answer(struct things *t, uvcsp_handle *h, enum how how)
     write_over();
     ck_assert_int_eq(uvcsp_join(h, -1), 0);
     ck_assert_int_eq(uvcsp_exit_code(h), 0);
-    bool either = how == LOCK || how == RLOCK || how == SHARED || how == CONDITION || how == EVENT;
+    bool either = how == LOCK || how == RLOCK || how == SHARED || how == CONDITION;
     if (how == CONDITION_FOR)
         ck_assert_int_eq(t->answer, UVCSP_POISONED);
     else
