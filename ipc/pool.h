@@ -67,7 +67,7 @@ struct uvcsp_result {
     struct uvcsp_handle some; /* there is something for uvcsp_result_next() */
     uvcsp_result *next; /* in the pool's list of those with tasks that nobody has been given */
     uvcsp_result *live_next, **live_at; /* in the pool's list of those that are not done */
-    size_t refs; /* the program's, the pool's while it is not done, and one of each chunk */
+    size_t refs; /* the program's, the pool's while it is not done, one of each chunk, of each who waits */
     uvcsp_task *task;
     enum uvcsp_pool_order order;
     size_t n, argument_size, result_size, chunk;

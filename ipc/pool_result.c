@@ -150,9 +150,38 @@ static uvcsp_result *check(uvcsp_result *result, const char *what)
     return result;
 }
 
+/* ---- waiting: another process may free the result meanwhile ---- */
+
+static void unref(void *result)
+{
+    usp_job_unref(result);
+}
+
+/* Until let_go(), also if this process is killed. */
+static int hold(uvcsp_result *result, bool waits)
+{
+    if (!waits)
+        return 0;
+    int rc = usp_defer_always(unref, result);
+    if (rc == 0)
+        result->refs++;
+    return rc;
+}
+
+static void let_go(bool waits)
+{
+    if (waits)
+        usp_defer_done();
+}
+
+static bool must_wait(const struct uvcsp_handle *handle, double seconds)
+{
+    return !handle->ended.set && seconds != 0 && usp_current()->task;
+}
+
 int uvcsp_result_wait(uvcsp_result *result, double seconds)
 {
-    return check(result, "uvcsp_result_wait") ? uvcsp_join_at(&result->all, seconds, "uvcsp_result_wait") : -EINVAL;
+    return check(result, "uvcsp_result_wait") ? uvcsp_join_at(&result->all, seconds, "uvcsp_result_wait") : -EINVAL; /* it is not looked at again */
 }
 
 bool uvcsp_result_ready(uvcsp_result *result)
@@ -174,11 +203,8 @@ static bool size_is_good(const uvcsp_result *result, size_t size, const char *wh
     return false;
 }
 
-int uvcsp_result_get_into(uvcsp_result *result, void *results, size_t size, double seconds)
+static int get(uvcsp_result *result, void *results, double seconds)
 {
-    if (!check(result, "uvcsp_result_get") ||
-        (results && !size_is_good(result, size, "uvcsp_result_get")))
-        return -EINVAL;
     int rc = uvcsp_join_at(&result->all, seconds, "uvcsp_result_wait");
     if (rc != UVCSP_OK)
         return rc;
@@ -188,6 +214,20 @@ int uvcsp_result_get_into(uvcsp_result *result, void *results, size_t size, doub
         if (result->items[i] == USP_ITEM_FAILED)
             return result->failures[i]->error.status;
     return UVCSP_OK;
+}
+
+int uvcsp_result_get_into(uvcsp_result *result, void *results, size_t size, double seconds)
+{
+    if (!check(result, "uvcsp_result_get") ||
+        (results && !size_is_good(result, size, "uvcsp_result_get")))
+        return -EINVAL;
+    bool waits = must_wait(&result->all, seconds);
+    int rc = hold(result, waits);
+    if (rc == 0) {
+        rc = get(result, results, seconds);
+        let_go(waits);
+    }
+    return rc;
 }
 
 /* UVCSP_OK: there is a next one, or there are no more. */
@@ -206,15 +246,8 @@ static int await_next(uvcsp_result *result, double seconds)
     return UVCSP_OK;
 }
 
-int uvcsp_result_next_into(uvcsp_result *result, void *p, size_t size, double seconds)
+static int next(uvcsp_result *result, void *p, double seconds)
 {
-    const char *what = "uvcsp_result_next";
-    if (!check(result, what) || (p && !size_is_good(result, size, what)))
-        return -EINVAL;
-    if (result->order == UVCSP_POOL_ALL) {
-        usp_report("%s: these results are not handed out one by one", what);
-        return -EINVAL;
-    }
     int rc = await_next(result, seconds);
     if (rc != UVCSP_OK)
         return rc;
@@ -226,6 +259,24 @@ int uvcsp_result_next_into(uvcsp_result *result, void *p, size_t size, double se
     if (p)
         memcpy(p, result->results + i * result->result_size, result->result_size);
     return result->items[i] == USP_ITEM_FAILED ? result->failures[i]->error.status : UVCSP_OK;
+}
+
+int uvcsp_result_next_into(uvcsp_result *result, void *p, size_t size, double seconds)
+{
+    const char *what = "uvcsp_result_next";
+    if (!check(result, what) || (p && !size_is_good(result, size, what)))
+        return -EINVAL;
+    if (result->order == UVCSP_POOL_ALL) {
+        usp_report("%s: these results are not handed out one by one", what);
+        return -EINVAL;
+    }
+    bool waits = !has_next(result) && seconds != 0 && usp_current()->task;
+    int rc = hold(result, waits);
+    if (rc == 0) {
+        rc = next(result, p, seconds);
+        let_go(waits);
+    }
+    return rc;
 }
 
 long uvcsp_result_index(uvcsp_result *result)

@@ -324,6 +324,17 @@ int usp_defer_always(void (*fn)(void *), void *arg)
     return defer(fn, arg, true);
 }
 
+void usp_defer_done(void)
+{
+    struct usp_process *process = usp_process_current();
+    struct usp_deferred *deferred = process->deferred;
+    process->deferred = deferred->next;
+    void (*fn)(void *) = deferred->fn;
+    void *arg = deferred->arg;
+    free(deferred);
+    fn(arg);
+}
+
 void uvcsp_exit_process(void)
 {
     USP_ENTER();

@@ -205,6 +205,8 @@ void usp_process_run_deferred_of_program(struct usp_process *process);
 /* As uvcsp_defer(), and also if the process is light and ends by uvcsp_kill(), which the program's code does not
    see: for what must not be left behind. It must not wait. */
 int usp_defer_always(void (*fn)(void *), void *arg);
+/* Runs what the running process has deferred last. */
+void usp_defer_done(void);
 struct usp_process *usp_process_current(void);
 
 /* A connection among the arguments is no end, but something of the floor above, which has these called. */

@@ -196,8 +196,8 @@ UVCSP_API size_t uvcsp_result_failed(uvcsp_result *result);
 /* Of argument `index`: NULL if it has not failed (yet), or there is none such. */
 UVCSP_API const uvcsp_task_error *uvcsp_result_error(uvcsp_result *result, size_t index);
 
-/* Gives the result back. Tasks that are not done go on, and what they answer is dropped. NULL is
-   accepted. */
+/* Gives the result back. Tasks that are not done go on, and what they answer is dropped; but who waits
+   for it just then gets what he waits for. NULL is accepted. */
 UVCSP_API void uvcsp_result_free(uvcsp_result *result);
 
 /* For choices: UVCSP_ON_RESULT(result) is a guard that is ready, and stays so, when all tasks are

@@ -93,6 +93,49 @@ TEST(a_result_that_is_not_there_yet_is_told_from_one_that_is)
     close_pipe();
 }
 
+PROCESS(gets, VAL(uvcsp_result *, r), VAL(int, how), VAL(int *, value), VAL(int *, rc))
+{
+    *rc = how == 0 ? uvcsp_result_wait(r, -1)
+          : how == 1 ? uvcsp_result_get(r, value, -1)
+          : how == 2 ? uvcsp_result_next(r, value, -1) : ALT(ON_RESULT(r), ON_TIMEOUT(30));
+}
+
+TEST(who_waits_for_a_result_that_is_freed_gets_it, .times = 4)
+{
+    MUST(pipe(gate) == 0);
+    uvcsp_pool *pool = POOL(1);
+    int a = -5, value = 0, rc = 77;
+    uvcsp_result *r = _i == 2 ? uvcsp_pool_imap(pool, waits_at_gate, &a, 1, int, 1)
+                              : uvcsp_pool_map_async(pool, waits_at_gate, &a, 1, int, 1);
+    uvcsp_handle *h = GO(gets(r, _i, &value, &rc));
+    uvcsp_yield();
+    uvcsp_result_free(r);
+    open_gate();
+    ck_assert_int_eq(uvcsp_join(h, -1), 0);
+    ck_assert_int_eq(rc, UVCSP_OK);
+    ck_assert_int_eq(value, _i == 1 || _i == 2 ? -5 : 0);
+    uvcsp_pool_free(pool);
+    close_pipe();
+}
+
+TEST(who_is_killed_while_it_waits_for_a_result_lets_it_go, .times = 4)
+{
+    MUST(pipe(gate) == 0);
+    uvcsp_pool *pool = POOL(1);
+    int a = -5, value = 0, rc = 77;
+    uvcsp_result *r = _i == 2 ? uvcsp_pool_imap(pool, waits_at_gate, &a, 1, int, 1)
+                              : uvcsp_pool_map_async(pool, waits_at_gate, &a, 1, int, 1);
+    uvcsp_handle *h = GO(gets(r, _i, &value, &rc));
+    uvcsp_yield();
+    uvcsp_result_free(r);
+    ck_assert_int_eq(uvcsp_kill(h), 0);
+    ck_assert_int_eq(uvcsp_join(h, -1), 0);
+    ck_assert_int_eq(rc, 77);
+    open_gate();
+    uvcsp_pool_free(pool);
+    close_pipe();
+}
+
 TEST(imap_hands_results_out_in_order, .times = 2)
 {
     int n = house_valgrind() ? 50 : 500, *a = numbers(n);
