@@ -74,6 +74,7 @@ static void doom(struct usp_slot *slot)
 {
     uvcsp_bytes message;
     slot->doomed = true;
+    slot->worker->expected = true;
     close_orders(slot);
     while (uvcsp_queue_size(slot->orders) > 0 &&
            uvcsp_queue_get_into(slot->orders, &message, 0, "pool") == UVCSP_OK) {

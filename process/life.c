@@ -119,7 +119,8 @@ void usp_process_finish(struct usp_process *process, enum usp_how how, int signu
     if (how == USP_BY_SIGNAL) {
         snprintf(killed, sizeof killed, "process '%s' (light, pid %d) was killed by signal %d (%s)",
                  process->kind->name, (int)getpid(), signum, strsignal(signum));
-        usp_report("%s", killed);
+        if (!process->handle || !process->handle->expected)
+            usp_report("%s", killed);
         cause = killed;
     }
     if (how == USP_BY_SIGNAL && signum == SIGKILL)

@@ -44,6 +44,7 @@ struct uvcsp_handle {
     int code;
     bool light;
     bool freed;                  /* by the program, before the process had ended */
+    bool expected;               /* that a light one is killed: it is no matter for a line */
 };
 
 /* Two lines of the cache. */

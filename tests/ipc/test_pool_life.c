@@ -176,6 +176,23 @@ TEST(terminate_ends_tasks_that_would_never_return, .times = 2)
     free(a);
 }
 
+TEST(terminate_says_nothing)
+{
+    int a = -1;
+    MUST(pipe(gate) == 0);
+    house_capture(2);
+    uvcsp_pool *pool = POOL(2);
+    uvcsp_result *r = uvcsp_pool_map_async(pool, waits_at_gate, &a, 1, int, 1);
+    ck_assert_int_eq(uvcsp_result_wait(r, 0.05), UVCSP_TIMEOUT);
+    ck_assert_int_eq(uvcsp_pool_terminate(pool), 0);
+    uvcsp_result_free(r);
+    uvcsp_pool_free(pool);
+    char *said = house_captured();
+    ck_assert_str_eq(said, "");
+    free(said);
+    close_pipe();
+}
+
 static void *hangs(void *initarg)
 {
     (void)initarg;
