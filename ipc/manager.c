@@ -297,8 +297,32 @@ int uvcsp_proxy_free(uvcsp_proxy proxy)
     return uvcsp_call_with(itself(proxy.manager), "free", NULL, 1, json_integer((json_int_t)proxy.id));
 }
 
+/* That of another program's manager is asked for once. */
+static int know_token(uvcsp_manager *manager)
+{
+    json_t *token = NULL;
+    int rc = manager->token ? 0 : uvcsp_call_with(itself(manager), "token", &token, 0);
+    if (token)
+        manager->token = (uint64_t)json_integer_value(token);
+    json_decref(token);
+    return rc;
+}
+
+/* It may have been reached by another connection. */
+static bool is_of(uvcsp_manager *manager, uvcsp_proxy proxy)
+{
+    return proxy.manager == manager ||
+           (usp_manager_of(proxy.manager, "uvcsp_manager_publish") && know_token(manager) == 0 &&
+            know_token(proxy.manager) == 0 && proxy.manager->token == manager->token);
+}
+
 int uvcsp_manager_publish(uvcsp_manager *manager, const char *name, uvcsp_proxy proxy)
 {
+    USP_ENTER();
+    if (proxy.id != 0 && usp_manager_of(manager, "uvcsp_manager_publish") && !is_of(manager, proxy)) {
+        usp_report("uvcsp_manager_publish: '%s': the proxy is another manager's", name ? name : "(null)");
+        return usp_call_failed(-EINVAL, "the proxy is another manager's");
+    }
     return uvcsp_call_with(itself(manager), "publish", NULL, 2, json_string(name), json_integer((json_int_t)proxy.id));
 }
 
@@ -323,17 +347,6 @@ char *uvcsp_proxy_str(uvcsp_proxy proxy)
 }
 
 /* ---- proxies as values: {"#proxy": [token of the manager, id]} ---- */
-
-/* That of another program's manager is asked for once. */
-static int know_token(uvcsp_manager *manager)
-{
-    json_t *token = NULL;
-    int rc = manager->token ? 0 : uvcsp_call_with(itself(manager), "token", &token, 0);
-    if (token)
-        manager->token = (uint64_t)json_integer_value(token);
-    json_decref(token);
-    return rc;
-}
 
 json_t *uvcsp_proxy_json(uvcsp_proxy proxy)
 {

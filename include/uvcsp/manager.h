@@ -85,7 +85,8 @@ UVCSP_API int uvcsp_manager_pid(uvcsp_manager *manager);
    here. NULL with errno as by uvcsp_connect(). */
 UVCSP_API uvcsp_manager *uvcsp_manager_connect(const char *address, const char *key, double timeout);
 
-/* Gives an object a name, under which others find it, in other programs too. An empty proxy takes the name back. */
+/* Gives an object a name, under which others find it, in other programs too. An empty proxy takes the name back. -EINVAL with a
+   line: the proxy is another manager's. */
 UVCSP_API int uvcsp_manager_publish(uvcsp_manager *manager, const char *name, uvcsp_proxy proxy);
 UVCSP_API int uvcsp_manager_find(uvcsp_manager *manager, const char *name, uvcsp_proxy *proxyp);
 

@@ -169,6 +169,25 @@ TEST(managers_that_were_stopped_leave_no_connections)
     ck_assert_uint_lt(usp_arena_count(USP_BLOCK_CHANNEL), channels + 10 + 8);
 }
 
+TEST(only_an_object_of_the_manager_is_published_by_it)
+{
+    uvcsp_manager *one = uvcsp_manager_start(NULL), *two = uvcsp_manager_start(NULL);
+    uvcsp_proxy list = uvcsp_manager_list(one, NULL), other = uvcsp_manager_list(two, NULL), found;
+    ck_assert_int_eq(uvcsp_manager_publish(one, "list", list), 0);
+    house_capture(2);
+    ck_assert_int_eq(uvcsp_manager_publish(one, "list", other), -EINVAL);
+    ck_assert_int_eq(uvcsp_manager_publish(one, "list", (uvcsp_proxy){NULL, 1}), -EINVAL);
+    char *said = house_captured();
+    ck_assert_contains(said, "'list': the proxy is another manager's");
+    free(said);
+    ck_assert_int_eq(uvcsp_manager_find(one, "list", &found), 0);
+    ck_assert(found.id == list.id);
+    ck_assert_int_eq(uvcsp_manager_publish(one, "list", (uvcsp_proxy){0}), 0);
+    ck_assert_int_eq(uvcsp_manager_find(one, "list", &found), UVCSP_KEY_ERROR);
+    uvcsp_manager_stop(one);
+    uvcsp_manager_stop(two);
+}
+
 TEST(managers_do_not_mix)
 {
     uvcsp_manager *other = uvcsp_manager_start(NULL);
