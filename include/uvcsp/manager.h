@@ -14,7 +14,9 @@
    A proxy is a small value: copy it, hand it over by VAL, send it over a channel, or nest it in another object
    (uvcsp_proxy_json). Objects are not counted: one lives until uvcsp_proxy_free() or as long as its manager.
    A manager ends with the process that started it, or by uvcsp_manager_stop(). From then on every call says so at once:
-   UVCSP_RETIRED, or UVCSP_POISONED where the server was killed or has crashed.
+   UVCSP_RETIRED, or UVCSP_POISONED where the server was killed or has crashed. A manager of another program is always
+   said to have retired, also where it was killed between two answers: all that is seen of it is that its
+   connection has ended (UVCSP_POISONED: in the middle of an answer).
 
    Values are Jansson's. As its own functions whose names end in `_new`, ALL functions here TAKE OVER the references that they
    are given, also when they fail (to keep a value, give json_incref(v)); results are new references, the caller's. A NULL among the
