@@ -65,15 +65,33 @@ static struct usp_named *all;
 
 /* ---- the descriptors ---- */
 
+/* Those that the loop has yet to close, and which loop that is: a new worker has none of them. */
+#define CLOSING_MOST 64
+static unsigned n_closing;
+static uv_loop_t *closing_in;
+
 static void closed(uv_handle_t *handle)
 {
+    n_closing--;
     free(handle);
 }
 
 static void close_descriptor(struct descriptor *descriptor)
 {
-    if (descriptor)
-        uv_close((uv_handle_t *)&descriptor->handle, closed);
+    if (!descriptor)
+        return;
+    if (closing_in != descriptor->handle.loop)
+        n_closing = 0;
+    closing_in = descriptor->handle.loop;
+    n_closing++;
+    uv_close((uv_handle_t *)&descriptor->handle, closed);
+}
+
+/* Who opens and closes without ever waiting lets the loop have a turn. */
+static void let_them_be_closed(void)
+{
+    while (n_closing > CLOSING_MOST && closing_in == usp_sched.loop)
+        usp_yield();
 }
 
 static struct descriptor *own(int fd)
@@ -213,6 +231,7 @@ static int open_it(const char *name, size_t size, struct usp_named **namedp)
     if (!usp_name_prefix(name, prefix))
         return -EINVAL;
     usp_sync_self("uvcsp_shared_open");
+    let_them_be_closed();
     int fd = usp_name_lock(prefix);
     if (fd < 0)
         return fd;

@@ -255,4 +255,22 @@ TEST(a_process_that_is_poisoned_inside_leaves_its_lock, .times = PLACEMENTS)
     ck_assert_int_eq(uvcsp_shared_lock(p, 0), UVCSP_OK);
 } /* and main ends with it open and locked */
 
+static void count(uv_handle_t *handle, void *arg)
+{
+    (void)handle;
+    ++*(int *)arg;
+}
+
+TEST(who_opens_and_frees_without_waiting_leaves_no_heap_of_handles)
+{
+    for (int i = 0; i < 1000; i++) {
+        char *p = uvcsp_shared_open(name, 64);
+        ck_assert_ptr_nonnull(p);
+        ck_assert_int_eq(uvcsp_shared_free(p), 0);
+    }
+    int n = 0;
+    uv_walk(uvcsp_loop(), count, &n);
+    ck_assert_int_lt(n, 200);
+}
+
 SUITE("shared_named", .before = before, .after = uvcsp_shutdown, .seconds = 30)
