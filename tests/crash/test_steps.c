@@ -153,6 +153,34 @@ static int a_reader_of_a_lenient_buffer(enum uvcsp_carrier carrier)
     return failed;
 }
 
+static void not_discarded(struct usp_common *common)
+{
+    (void)common;
+    abort();
+}
+
+/* As at a lock, or a queue: who waits is counted in, and his burial counts him out. */
+static int one_that_is_counted_in(enum uvcsp_carrier carrier)
+{
+    static struct usp_common *common;
+    if (!common)
+        common = seen_by_all(sizeof *common);
+    usp_common_init(common, not_discarded);
+    CHAN(int) c = INTS(.capacity = 1), d = INTS(.capacity = 2);
+    struct usp_channel *both[] = {(struct usp_channel *)c, (struct usp_channel *)d};
+    both[0]->common = both[1]->common = common;
+    int failed = PAR(chooser(c, d, 0, 6, DIES), chooser(d, c, 1, 12, SURVIVES),
+                     writer(d, 2, 5, SURVIVES), reader(c, 4, SURVIVES));
+    both[0]->common = both[1]->common = NULL;
+    const char *died_at = failpoint_died_at();
+    bool between = died_at && (strcmp(died_at, "counted-in") == 0 ||
+                               strcmp(died_at, "use-struck-out") == 0);
+    if (common->uses != 1u + between)
+        ck_abort_msg("died at mark %ld, %s: %u are counted in", nth, died_at ? died_at : "none",
+                     common->uses - 1);
+    return failed;
+}
+
 static int a_supervisor(enum uvcsp_carrier carrier)
 {
     CHAN(int) c = INTS();
@@ -284,6 +312,7 @@ WALK(a_choice_that_offers_an_end)
 WALK(a_parent)
 WALK(a_parent_with_a_channel)
 WALK(a_reader_of_a_lenient_buffer)
+WALK(one_that_is_counted_in)
 WALK(a_supervisor)
 WALK(one_that_makes_and_frees_channels)
 WALK(one_that_starts_light_processes)
@@ -311,7 +340,7 @@ TEST(no_marked_step_is_left_out, .seconds = 60)
         a_writer_of_bytes, a_writer_of_large_messages, a_reader_of_large_messages, a_sender_of_ends,
         a_receiver_of_ends, a_sender_of_buffered_ends, a_receiver_of_buffered_ends,
         a_choice_that_offers_an_end, a_parent, a_parent_with_a_channel, a_reader_of_a_lenient_buffer,
-        a_supervisor, one_that_makes_and_frees_channels, one_that_starts_light_processes,
+        one_that_is_counted_in, a_supervisor, one_that_makes_and_frees_channels, one_that_starts_light_processes,
         one_with_neighbours,
     };
     /* clang-format on */
