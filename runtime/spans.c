@@ -222,14 +222,15 @@ void *usp_spans_take(unsigned class, unsigned *np)
     return chain;
 }
 
-/* Does the memory of a large block go back to the system? Only where much lies idle already: what
-   is allocated and freed for each message keeps its pages. The sum is read without the lock, it is
-   a matter of degree. */
+/* Does the memory of a large block go back to the system? Only where much lies idle already, a
+   sixteenth of the arena, but at least 64 and at most 256 MiB: what is allocated and freed for each
+   message keeps its pages. The sum is read without the lock, it is a matter of degree. */
 static bool must_clean(const struct usp_class *class)
 {
     uint32_t enough = usp_region.spans->end / 16;
     uint32_t idle = *(volatile uint32_t *)&usp_region.spans->idle;
-    return idle + class->spans > (enough > 1024 ? enough : 1024);
+    enough = enough < 1024 ? 1024 : enough > 4096 ? 4096 : enough;
+    return idle + class->spans > enough;
 }
 
 void usp_spans_give_large(unsigned index, void *block)

@@ -448,4 +448,33 @@ TEST(the_mapping_leaves_no_descriptor)
     ck_assert_int_eq(house_count_descriptors(), n);
 }
 
+static size_t resident(void *block, size_t size)
+{
+    static unsigned char pages[MIB / 4096];
+    size_t n = 0;
+    ck_assert_int_eq(mincore(block, size, pages), 0);
+    for (size_t i = 0; i < size / 4096; i++)
+        n += pages[i] & 1;
+    return n * 4096;
+}
+
+TEST(large_blocks_that_are_freed_leave_at_most_so_much_memory_idle)
+{
+    enum { N = 400 };
+    static void *blocks[N];
+    size_t left = 0;
+    map_again(16384 * MIB);
+    for (size_t i = 0; i < N; i++) {
+        blocks[i] = usp_arena_alloc(MIB, USP_BLOCK_MESSAGE);
+        ck_assert_ptr_nonnull(blocks[i]);
+        memset(blocks[i], 1, MIB);
+    }
+    for (size_t i = 0; i < N; i++)
+        usp_arena_free(blocks[i]);
+    for (size_t i = 0; i < N; i++)
+        left += resident(blocks[i], MIB);
+    ck_assert_uint_le(left, 256 * MIB + 16 * MIB);
+    ck_assert_uint_ge(left, 64 * MIB); /* for the next ones */
+}
+
 SUITE("arena", .before = before, .after = after)
