@@ -74,8 +74,8 @@ void usp_free_what_can_be(void);
 /* Calls fn for each block of kind USP_BLOCK_SHARED. What it sees there with the magic of an object is not
    freed before that is over. */
 void usp_walk_shared(void (*fn)(void *block, unsigned owner, void *arg), void *arg);
-/* A block without a magic any more: it is freed at once, if no other worker walks, and else at the next
-   occasion. */
+/* A block without a magic any more: it is freed when no walk of another worker's is left that may
+   have seen one: at once, as a rule, and else at the next occasion. No lock is held. */
 void usp_free_unwalked(void *block, void (*free)(void *block));
 
 /* ---- sync.c: objects ---- */

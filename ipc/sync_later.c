@@ -5,6 +5,7 @@
    the latter says so in its worker's record, with the count of what waits for such walks to be over.
    What comes to wait counts that up: a walk that has begun later does not see it any more. (The
    magic of the block has gone before; both sides store first and then look.) */
+#include <sched.h>
 #include <stdlib.h>
 
 #include "ipc/sync.h"
@@ -33,15 +34,15 @@ static bool others_have_seen(uint32_t death)
     return true;
 }
 
-/* `since` 0: no walk at all is under way. */
 static bool others_walk(uint32_t since)
 {
+    if (atomic_load(&usp_shared->walking) == 0)
+        return false;
     uint32_t n = atomic_load(&usp_shared->n_records);
     for (unsigned i = 0; i < n; i++) {
         struct usp_worker *worker = usp_worker_of(i);
         uint32_t walk = atomic_load(&worker->walk);
-        if (i != usp_worker_index() && walk != 0 &&
-            (since == 0 || (int32_t)(walk - since) < 0) &&
+        if (i != usp_worker_index() && walk != 0 && (int32_t)(walk - since) < 0 &&
             atomic_load(&worker->state) == USP_WORKER_RUNNING)
             return true;
     }
@@ -90,6 +91,8 @@ void usp_free_later(void *block, void (*release)(void *block))
 
 /* ---- walks ---- */
 
+#define PATIENCE 100 /* a walk is short; this worker may be about to end, and then nobody would dig again */
+
 /* What a walk that begins with that count says of itself: never 0. */
 static uint32_t begun_with(uint32_t walks)
 {
@@ -100,17 +103,24 @@ void usp_walk_shared(void (*fn)(void *block, unsigned owner, void *arg), void *a
 {
     _Atomic uint32_t *walk = &usp_worker_of(usp_worker_index())->walk;
     uint32_t outer = atomic_load_explicit(walk, memory_order_relaxed);
-    if (!outer)
+    if (!outer) {
         atomic_store(walk, begun_with(atomic_load(&usp_shared->walks)));
+        atomic_fetch_add(&usp_shared->walking, 1);
+    }
     usp_arena_each(USP_BLOCK_SHARED, fn, arg);
-    atomic_store_explicit(walk, outer, memory_order_release);
+    if (!outer) {
+        atomic_store(walk, 0);
+        atomic_fetch_sub(&usp_shared->walking, 1);
+    }
 }
 
 void usp_free_unwalked(void *block, void (*release)(void *block))
 {
-    atomic_thread_fence(memory_order_seq_cst);
-    if (others_walk(0))
-        dig(block, release, 0, begun_with(atomic_fetch_add(&usp_shared->walks, 1) + 1));
+    uint32_t since = begun_with(atomic_fetch_add(&usp_shared->walks, 1) + 1);
+    for (int tries = 0; tries < PATIENCE && others_walk(since); tries++)
+        sched_yield();
+    if (others_walk(since))
+        dig(block, release, 0, since);
     else
         release(block);
 }

@@ -98,7 +98,8 @@ enum usp_over { USP_GOES_ON, USP_TO_END, USP_ENDS };
 struct usp_shared {
     uint64_t tag;                /* USP_SHARED_TAG */
     _Atomic uint32_t deaths;
-    _Atomic uint32_t walks;      /* counts what waits to be freed until nobody looks at it: see `walk` */
+    _Atomic uint32_t walks;      /* counts what is freed when nobody looks at it any more: see `walk` */
+    _Atomic uint32_t walking;    /* workers that do, or have died of it */
     _Atomic uint32_t orphans;    /* counts what the root is to take over or to reap */
     _Atomic int32_t strays[16];  /* pids of children without a record, to be reaped by the root */
     _Atomic uint32_t n_records;  /* records ever used */
