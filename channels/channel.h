@@ -78,10 +78,7 @@ enum {
     USP_REVIVES = 2, /* a side that has retired comes back with a new end */
 };
 
-enum {
-    USP_LOOKS = 1,
-    USP_LOOKS_FOR_A_MESSAGE = 2, /* and the end is told to it as to others */
-};
+enum { USP_LOOKS = 1, USP_LOOKS_FOR_A_MESSAGE = 2 /* and the end is told to it as to others */ };
 
 #define USP_CHANNEL_MAGIC 0x6e616863u
 #define USP_END_MAGIC 0x73646e65u
