@@ -71,7 +71,7 @@ static void set_up(void)
     classes[BIG].size = USP_BIG_SIZE;
     classes[BIG].guard = (size_t)64 << 10;
     classes[BIG].per_slab = 16;
-    classes[SMALL].size = size_from_environment();
+    classes[SMALL].size = size_from_environment() + (size_t)sysconf(_SC_PAGESIZE); /* see step_of() */
     classes[SMALL].guard = (size_t)16 << 10; /* frames step over a guard of one page only too easily */
     classes[SMALL].per_slab = 64;
 }
@@ -110,6 +110,14 @@ static bool add_slab(int class)
     return true;
 }
 
+/* Tops of stacks would be all alike modulo the page, and modulo many pages: the hot lines of all fibres would fall into one
+   set of the first-level cache, and their pages into one set of the translation buffer. So each begins
+   some lines lower; large ones some pages lower besides, and small ones are an odd number of pages apart. */
+static size_t step_of(int class, unsigned n)
+{
+    return n % 16 * 64 + (class == BIG ? n % 64 * 4096 : 0);
+}
+
 static struct usp_fibre *make(int class)
 {
     if (classes[class].fresh == classes[class].fresh_end && !add_slab(class))
@@ -118,10 +126,7 @@ static struct usp_fibre *make(int class)
     classes[class].fresh += classes[class].size;
     install_guard(stack, classes[class].guard);
 
-    /* Tops of stacks are all alike modulo the page: without a different step for each, the hot lines of
-       all fibres would fall into one set of the first-level cache. */
-    size_t step = (classes[class].n_made++ % 16) * 64;
-    uintptr_t top = (uintptr_t)stack + classes[class].size - step;
+    uintptr_t top = (uintptr_t)stack + classes[class].size - step_of(class, classes[class].n_made++);
     struct usp_fibre *fibre = (void *)((top - sizeof *fibre) & ~(uintptr_t)63);
     fibre->sp = NULL;
     fibre->warm = false;
