@@ -165,7 +165,6 @@ static bool carry_out(struct worker *worker, const struct usp_pool_order *order,
 static void leave(int signum)
 {
     (void)signum;
-    atomic_store(&usp_worker_of(usp_worker_index())->gentle, 1);
     _exit(0);
 }
 

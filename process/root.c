@@ -178,7 +178,6 @@ static void leave_early(int status)
             usp_ends_release(fibre->task, USP_LEAVE_RETIRE, NULL);
             usp_channels_release(fibre->task);
         }
-    usp_worker_exiting();
 }
 
 static void at_exit(int status, void *arg)

@@ -225,11 +225,6 @@ void usp_worker_finished(void)
     usp_worker_leave(0);
 }
 
-void usp_worker_exiting(void)
-{
-    atomic_store(&usp_worker_of(usp_worker_index())->gentle, 1);
-}
-
 /* ---- the parent ---- */
 
 /* From the first fork on, lines of several workers may meet in one file: none is cut in two, and

@@ -74,7 +74,7 @@ static void look_around(uv_timer_t *timer)
         if (!code_of_zombie(worker->pid, &code))
             continue; /* the parent is about it */
         usp_describe_end(worker, code, how, sizeof how);
-        usp_put_right(index, code == 0 && atomic_load(&worker->gentle) ? NULL : how);
+        usp_put_right(index, code == 0 ? NULL : how);
     }
 }
 

@@ -140,7 +140,7 @@ static void child_ended(struct child *child)
         usp_worker_release(child->index);
         if (child->ended)
             child->ended(child->arg, 0, NULL);
-    } else if (code == 0 && atomic_load(&worker->gentle)) {
+    } else if (code == 0) { /* by exit(0), or a program that it has become has ended well: no blame */
         end_badly(child->index, 0, NULL, child->ended, child->arg);
     } else {
         char how[200];

@@ -104,7 +104,6 @@ int usp_worker_reserve(const char *name)
         atomic_store(&worker->birth, (uint64_t)worker->generation << 32);
         atomic_store(&worker->undertaker, USP_NO_UNDERTAKER);
         atomic_store(&worker->counted, 0);
-        atomic_store(&worker->gentle, 0);
         atomic_store(&worker->mailbox, NULL);
         atomic_store(&worker->sleeping, 0);
         atomic_store(&worker->knocked, 0);

@@ -65,7 +65,6 @@ struct usp_worker {
     _Atomic uint64_t birth;      /* generation << 32 | pid; 0 for the pid: not yet; USP_UNBORN: never */
     _Atomic uint64_t undertaker; /* who puts right what it has left: generation << 32 | index */
     _Atomic uint32_t counted;    /* in n_running */
-    _Atomic uint32_t gentle;     /* it calls exit(0): its ends retire */
     uint32_t generation;         /* of this record */
     pid_t pid;
     int start_error;             /* errno by which its start failed, or USP_PARENT_ENDED; 0 otherwise */
@@ -186,9 +185,6 @@ void usp_worker_end_children(void);
 bool usp_runtime_is_home(void);
 /* Which one that is. */
 pid_t usp_runtime_home(void);
-/* From an exit handler: this worker ends with exit(0). Its parent gives back what is left of it, as after a crash, but
-   without blame. */
-void usp_worker_exiting(void);
 /* Ends the operating-system process of a worker. */
 __attribute__((noreturn)) void usp_worker_leave(int code);
 

@@ -89,10 +89,12 @@ static inline void uvcsp_locked_left_(struct uvcsp_locked_ *locked)
     if (locked->shared)
         uvcsp_locked_leave(locked);
 }
+/* A loop that a compiler knows to run once: what its body sets is set afterwards. */
 #define UVCSP_LOCKED(p)                                                                            \
     for (struct uvcsp_locked_ UVCSP_CAT(uvcsp_l_, __LINE__)                                        \
-             __attribute__((cleanup(uvcsp_locked_left_))) = uvcsp_locked_enter((p), UVCSP_HERE);   \
-         UVCSP_CAT(uvcsp_l_, __LINE__).shared; uvcsp_locked_leave(&UVCSP_CAT(uvcsp_l_, __LINE__)))
+             __attribute__((cleanup(uvcsp_locked_left_))) = uvcsp_locked_enter((p), UVCSP_HERE),   \
+             *UVCSP_CAT(uvcsp_o_, __LINE__) = &UVCSP_CAT(uvcsp_l_, __LINE__);                      \
+         UVCSP_CAT(uvcsp_o_, __LINE__); UVCSP_CAT(uvcsp_o_, __LINE__) = NULL)
 
 /* A block with a name, which unrelated programs of the same user share: `size` bytes, zeroed when
    the first of them opens it. `size` 0: as large as it is, and it must exist. Its address differs

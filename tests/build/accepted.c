@@ -20,6 +20,16 @@ PROCESS(values, VAL(char, c), VAL(short, s), VAL(float, f), VAL(_Bool, b), VAL(l
     printf("%c %d %g %d %Lg %s %d %d\n", c, s, f, b, d, text, call(p.x), *where);
 }
 
+#include <uvcsp/ipc.h>
+
+int what_is_locked(int *shared)
+{
+    int x;
+    LOCKED(shared)
+        x = *shared;
+    return x;
+}
+
 PROCESS(constants, VAL(const int, n), VAL(const struct point, p), VAL(int *const, where), VAL(const float, f))
 {
     printf("%d %d %d %g\n", n, p.x, *where, f);

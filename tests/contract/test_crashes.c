@@ -115,6 +115,44 @@ TEST(what_a_crashed_worker_has_started_ends_with_it)
     ck_assert_contains(uvcsp_cause(c), "is_a_grandchild");
 }
 
+PROCESS(becomes, VAL(const char *, program), OUT(int, out))
+{
+    WRITE(out, 1);
+    if (program)
+        execlp(program, program, NULL);
+    _exit(0);
+}
+
+TEST(a_worker_that_becomes_another_program_ends_as_that_does, .times = 3)
+{
+    if (house_light())
+        return;
+    static const char *const programs[] = {"true", "false", NULL};
+    CHAN(int) c = CHANNEL(int);
+    IN_END(int) in = IN_OF(c);
+    house_capture(2);
+    uvcsp_handle *handle = SPAWN(becomes(programs[_i], c));
+    int x = READ(in);
+    int status = uvcsp_read(in, &x), joined = uvcsp_join(handle, 10);
+    char *said = house_captured();
+    ck_assert_int_eq(status, _i == 1 ? UVCSP_POISONED : UVCSP_RETIRED);
+    ck_assert_int_eq(joined, UVCSP_OK);
+    ck_assert_int_eq(uvcsp_exit_code(handle), _i == 1);
+    ck_assert_int_eq(*said != 0, _i == 1);
+    free(said);
+}
+
+TEST(par_counts_only_programs_that_end_badly)
+{
+    if (house_light())
+        return;
+    CHAN(int) c = CHANNEL(int, .capacity = 4);
+    house_capture(2);
+    int failed = PAR(becomes("true", c), becomes("false", c), becomes(NULL, c));
+    free(house_captured());
+    ck_assert_int_eq(failed, 1);
+}
+
 /* ---- main ---- */
 
 PROCESS(poisons_later, OUT(int, out))
