@@ -66,7 +66,7 @@ extern const char usp_alt_site[] __attribute__((visibility("hidden")));
 /* Where the caller stands. */
 static inline const char *usp_alt_place(const char *site)
 {
-    return site == usp_alt_site ? usp_current()->alt_site : site;
+    return site == usp_alt_site ? usp_place_of_call(usp_current()->alt_site) : site;
 }
 
 static inline uint32_t usp_choice_key(const uvcsp_guard *guards, size_t n, const char *site)

@@ -189,7 +189,7 @@ static int wait_for_partner(struct usp_end *end, void *value, const struct usp_b
         usp_link_expect();
     if (channel->common)
         usp_common_use(self, channel->common);
-    self->site = site;
+    self->site = usp_place_of_call(site);
     USP_MARK("to-wait");
     usp_task_arming(self);
     usp_task_open(self);

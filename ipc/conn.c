@@ -56,7 +56,7 @@ static int recv_bytes(uvcsp_conn *conn, uvcsp_bytes *bytes, const char *what)
     return conn->socket ? usp_socket_recv(conn, bytes) : usp_pipe_recv(conn, bytes, what);
 }
 
-int uvcsp_conn_send_bytes(uvcsp_conn *conn, const void *data, size_t size)
+int (uvcsp_conn_send_bytes)(uvcsp_conn *conn, const void *data, size_t size)
 {
     const char *what = "uvcsp_conn_send_bytes";
     int rc;
@@ -67,7 +67,7 @@ int uvcsp_conn_send_bytes(uvcsp_conn *conn, const void *data, size_t size)
     return send_bytes(conn, &(uvcsp_bytes){(void *)(uintptr_t)data, size}, what);
 }
 
-int uvcsp_conn_recv_bytes(uvcsp_conn *conn, void **datap, size_t *sizep)
+int (uvcsp_conn_recv_bytes)(uvcsp_conn *conn, void **datap, size_t *sizep)
 {
     const char *what = "uvcsp_conn_recv_bytes";
     int rc;
@@ -84,7 +84,7 @@ int uvcsp_conn_recv_bytes(uvcsp_conn *conn, void **datap, size_t *sizep)
     return 0;
 }
 
-int uvcsp_conn_recv_bytes_into(uvcsp_conn *conn, void *buffer, size_t room, size_t *sizep)
+int (uvcsp_conn_recv_bytes_into)(uvcsp_conn *conn, void *buffer, size_t room, size_t *sizep)
 {
     const char *what = "uvcsp_conn_recv_bytes_into";
     size_t unwanted;
@@ -100,7 +100,7 @@ int uvcsp_conn_recv_bytes_into(uvcsp_conn *conn, void *buffer, size_t room, size
 
 /* ---- values ---- */
 
-int uvcsp_conn_send(uvcsp_conn *conn, json_t *value)
+int (uvcsp_conn_send)(uvcsp_conn *conn, json_t *value)
 {
     static const struct usp_channel values = {.type = UVCSP_TYPE_JSON};
     const char *what = "uvcsp_conn_send";
@@ -119,14 +119,14 @@ int uvcsp_conn_send(uvcsp_conn *conn, json_t *value)
     return rc;
 }
 
-int uvcsp_conn_send_new(uvcsp_conn *conn, json_t *value)
+int (uvcsp_conn_send_new)(uvcsp_conn *conn, json_t *value)
 {
-    int rc = uvcsp_conn_send(conn, value);
+    int rc = (uvcsp_conn_send)(conn, value);
     json_decref(value);
     return rc;
 }
 
-int uvcsp_conn_recv(uvcsp_conn *conn, json_t **valuep)
+int (uvcsp_conn_recv)(uvcsp_conn *conn, json_t **valuep)
 {
     const char *what = "uvcsp_conn_recv";
     int rc;
@@ -149,7 +149,7 @@ int uvcsp_conn_recv(uvcsp_conn *conn, json_t **valuep)
 
 /* ---- waiting ---- */
 
-int uvcsp_conn_poll(uvcsp_conn *conn, double timeout)
+int (uvcsp_conn_poll)(uvcsp_conn *conn, double timeout)
 {
     int rc;
     if (!usp_conn_of(conn, "uvcsp_conn_poll", &rc))
@@ -202,7 +202,7 @@ static int wait_for_one(uvcsp_conn *const *conns, size_t n, double timeout, uvcs
     }
 }
 
-int uvcsp_wait(uvcsp_conn *const *conns, size_t n, double timeout)
+int (uvcsp_wait)(uvcsp_conn *const *conns, size_t n, double timeout)
 {
     USP_ENTER();
     if (!conns || n == 0 || n > (1u << 19) || timeout != timeout) {

@@ -272,9 +272,9 @@ struct usp_packet *usp_client_request(struct usp_client *client)
 static int call_over_socket(struct usp_client *client, uvcsp_bytes *answerp)
 {
     const struct usp_packet *request = &client->line.packet;
-    int rc = uvcsp_conn_send_bytes(client->conn, request->data, request->size);
+    int rc = (uvcsp_conn_send_bytes)(client->conn, request->data, request->size);
     if (rc == 0)
-        rc = uvcsp_conn_recv_bytes(client->conn, &answerp->data, &answerp->size);
+        rc = (uvcsp_conn_recv_bytes)(client->conn, &answerp->data, &answerp->size);
     if (rc == -ECONNRESET)
         return gone(client->manager, UVCSP_POISONED, "the connection broke");
     return rc ? gone(client->manager, rc, NULL) : 0;

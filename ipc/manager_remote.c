@@ -23,12 +23,12 @@ static void serve_remote(struct usp_server *server, uvcsp_conn *conn, UVCSP_IN_E
     uvcsp_guard guards[] = {UVCSP_ON_CONN(conn), UVCSP_ON_READ(stop, &nothing)};
     while (rc == 0 && uvcsp_alt_at(guards, 2, UVCSP_PRI, "manager") == 0) {
         uvcsp_bytes request = {NULL, 0};
-        rc = uvcsp_conn_recv_bytes(conn, &request.data, &request.size);
+        rc = (uvcsp_conn_recv_bytes)(conn, &request.data, &request.size);
         if (rc == 0)
             rc = usp_serve(session, request.data, request.size);
         free(request.data);
         if (rc == 0)
-            rc = uvcsp_conn_send_bytes(conn, session->line.packet.data, session->line.packet.size);
+            rc = (uvcsp_conn_send_bytes)(conn, session->line.packet.data, session->line.packet.size);
         if (rc == 0)
             usp_session_taken(session);
     }

@@ -204,7 +204,7 @@ int uvcsp_queue_get_into(void *x, void *value, double timeout, const char *site)
     return usp_store_transact(&queue->in, value, timeout, site);
 }
 
-int uvcsp_queue_put(uvcsp_queue *queue, json_t *value, double timeout)
+int (uvcsp_queue_put)(uvcsp_queue *queue, json_t *value, double timeout)
 {
     if (!value) {
         USP_ENTER();
@@ -214,14 +214,14 @@ int uvcsp_queue_put(uvcsp_queue *queue, json_t *value, double timeout)
     return uvcsp_queue_put_from(queue, &value, timeout, "uvcsp_queue_put");
 }
 
-int uvcsp_queue_put_new(uvcsp_queue *queue, json_t *value, double timeout)
+int (uvcsp_queue_put_new)(uvcsp_queue *queue, json_t *value, double timeout)
 {
-    int rc = uvcsp_queue_put(queue, value, timeout);
+    int rc = (uvcsp_queue_put)(queue, value, timeout);
     json_decref(value);
     return rc;
 }
 
-int uvcsp_queue_get(uvcsp_queue *queue, json_t **valuep, double timeout)
+int (uvcsp_queue_get)(uvcsp_queue *queue, json_t **valuep, double timeout)
 {
     return uvcsp_queue_get_into(queue, valuep, timeout, "uvcsp_queue_get");
 }

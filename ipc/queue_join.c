@@ -100,7 +100,7 @@ static int join(struct usp_store *queue, double timeout)
     return rc;
 }
 
-int uvcsp_queue_join(void *x, double timeout)
+int (uvcsp_queue_join)(void *x, double timeout)
 {
     USP_ENTER();
     struct usp_store *queue = usp_store_of(x, "uvcsp_queue_join");

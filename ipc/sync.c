@@ -156,7 +156,7 @@ int usp_sync_park(struct usp_sync *sync, double seconds, const char *site, void 
     offer->single = 0;
     offer->looks = 0;
     usp_common_use(self, channel->common);
-    self->site = site;
+    self->site = usp_place_of_call(site);
     usp_task_arming(self);
     usp_task_open(self);
     usp_enqueue(offer, USP_READER);

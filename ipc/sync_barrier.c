@@ -132,7 +132,7 @@ static int wait_for_others(struct usp_sync *sync, double seconds)
     return rc;
 }
 
-int uvcsp_barrier_wait(uvcsp_barrier *barrier, double seconds, int *indexp)
+int (uvcsp_barrier_wait)(uvcsp_barrier *barrier, double seconds, int *indexp)
 {
     struct usp_sync *sync = usp_sync_of(barrier, KIND, "uvcsp_barrier_wait");
     if (!sync)

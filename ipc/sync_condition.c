@@ -41,7 +41,7 @@ void uvcsp_condition_free(uvcsp_condition *condition)
     usp_sync_free(condition, KIND, "uvcsp_condition_free");
 }
 
-int uvcsp_condition_acquire(uvcsp_condition *condition, double seconds)
+int (uvcsp_condition_acquire)(uvcsp_condition *condition, double seconds)
 {
     struct usp_sync *sync = usp_sync_of(condition, KIND, "uvcsp_condition_acquire");
     return sync ? usp_lock_acquire(sync->lock, seconds, "uvcsp_condition_acquire") : -EINVAL;
@@ -93,7 +93,7 @@ static int wait(struct usp_sync *sync, double seconds)
     return locked != UVCSP_OK ? locked : rc;
 }
 
-int uvcsp_condition_wait(uvcsp_condition *condition, double seconds)
+int (uvcsp_condition_wait)(uvcsp_condition *condition, double seconds)
 {
     int rc;
     struct usp_sync *sync = with_lock(condition, "uvcsp_condition_wait", &rc);
@@ -122,7 +122,7 @@ static int wait_for(struct usp_sync *sync, bool (*holds)(void *), void *arg, dou
     return UVCSP_OK;
 }
 
-int uvcsp_condition_wait_for(uvcsp_condition *condition, bool (*holds)(void *), void *arg,
+int (uvcsp_condition_wait_for)(uvcsp_condition *condition, bool (*holds)(void *), void *arg,
                              double seconds)
 {
     int rc;

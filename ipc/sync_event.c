@@ -56,7 +56,7 @@ bool uvcsp_event_is_set(uvcsp_event *event)
     return set;
 }
 
-int uvcsp_event_wait(uvcsp_event *event, double seconds)
+int (uvcsp_event_wait)(uvcsp_event *event, double seconds)
 {
     struct usp_sync *sync = usp_sync_of(event, KIND, "uvcsp_event_wait");
     if (!sync)

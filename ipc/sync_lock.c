@@ -328,7 +328,7 @@ void uvcsp_lock_free(uvcsp_lock *lock)
     usp_sync_free(lock, USP_KIND(USP_LOCK), "uvcsp_lock_free");
 }
 
-int uvcsp_lock_acquire(uvcsp_lock *lock, double seconds)
+int (uvcsp_lock_acquire)(uvcsp_lock *lock, double seconds)
 {
     return acquire(lock, USP_KIND(USP_LOCK), seconds, "uvcsp_lock_acquire");
 }
@@ -356,7 +356,7 @@ void uvcsp_rlock_free(uvcsp_rlock *lock)
     usp_sync_free(lock, USP_KIND(USP_RLOCK), "uvcsp_rlock_free");
 }
 
-int uvcsp_rlock_acquire(uvcsp_rlock *lock, double seconds)
+int (uvcsp_rlock_acquire)(uvcsp_rlock *lock, double seconds)
 {
     return acquire(lock, USP_KIND(USP_RLOCK), seconds, "uvcsp_rlock_acquire");
 }

@@ -166,7 +166,7 @@ static int acquired(struct usp_sync *sync, struct usp_lease *lease)
     return UVCSP_OK;
 }
 
-int uvcsp_semaphore_acquire(uvcsp_semaphore *semaphore, double seconds)
+int (uvcsp_semaphore_acquire)(uvcsp_semaphore *semaphore, double seconds)
 {
     struct usp_sync *sync = usp_sync_of(semaphore, KIND, "uvcsp_semaphore_acquire");
     if (!sync)

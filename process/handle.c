@@ -157,7 +157,7 @@ int uvcsp_join_at(uvcsp_handle *handle, double seconds, const char *site)
     if (fibre->kill)
         usp_end_process(USP_KILLED, NULL);
     usp_wait_of(self)->n = 0;
-    self->site = site;
+    self->site = usp_place_of_call(site);
     usp_task_arming(self);
     usp_task_open(self);
     int rc = usp_event_arm(self, INDEX_EVENT, &handle->ended);

@@ -117,6 +117,14 @@ int uvcsp_blocking(void (*fn)(void *), void *arg)
     return rc;
 }
 
+void uvcsp_called_at(const char *name, const char *site)
+{
+    if (!usp_here)
+        return;
+    usp_current()->called = name;
+    usp_current()->called_at = site;
+}
+
 const char *uvcsp_status_name(int status)
 {
     switch (status) {

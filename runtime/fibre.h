@@ -51,6 +51,7 @@ struct __attribute__((may_alias)) usp_fibre {
     struct usp_fibre *all_next, *all_prev; /* every fibre of the worker that is born */
     int failed;                  /* index for uvcsp_alt_failed() */
     const char *alt_site;        /* of its last uvcsp_alt() */
+    const char *called, *called_at; /* of a function that may wait: its name, where it was called */
     uint8_t hasty;               /* so many choices that have to wait do so at once ... */
     uint8_t hasty_after;         /* ... the last time that they were to */
     uint32_t n_done;             /* of the channel floor: ends that are done, */

@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <uv.h>
 
 #include "runtime/fibre.h"
@@ -297,5 +298,12 @@ extern struct usp_sched_hooks usp_sched_hooks;
 /* Of the floor of processes: runs the one that was conceived as `process`, on its fibre; it has ended when this
    returns. And: there is no memory for the stack of one; on the loop's fibre. */
 extern void (*usp_born)(struct usp_unborn *process), (*usp_stillborn)(struct usp_unborn *process);
+
+/* Where the running process has called the function of that name; or the name. */
+static inline const char *usp_place_of_call(const char *name)
+{
+    const struct usp_fibre *fibre = usp_current();
+    return fibre->called && strcmp(fibre->called, name) == 0 ? fibre->called_at : name;
+}
 
 #endif

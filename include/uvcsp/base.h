@@ -54,4 +54,9 @@ __attribute__((used)) static const char *const uvcsp_root_ = &uvcsp_root;
 /* File and line of a call, as one string literal. */
 #define UVCSP_HERE __FILE__ ":" UVCSP_STR(__LINE__)
 
+/* For who looks on: if the function of that name waits, the caller does so at `site`. Both are constants. Functions of
+   which there is a macro of the same name are called by it so. Does nothing in a thread that is no worker's own. */
+UVCSP_API void uvcsp_called_at(const char *name, const char *site);
+#define UVCSP_CALL_(name, ...) (uvcsp_called_at(#name, UVCSP_HERE), name(__VA_ARGS__))
+
 #endif

@@ -51,7 +51,9 @@ UVCSP_API int uvcsp_pipe(uvcsp_conn **ap, uvcsp_conn **bp, bool duplex);
    limit (sockets); -EBUSY: another process of this worker is in the middle of sending (sockets).
    Then nothing has been sent. */
 UVCSP_API int uvcsp_conn_send(uvcsp_conn *conn, json_t *value);
+#define uvcsp_conn_send(...) UVCSP_CALL_(uvcsp_conn_send, __VA_ARGS__)
 UVCSP_API int uvcsp_conn_send_new(uvcsp_conn *conn, json_t *value);
+#define uvcsp_conn_send_new(...) (uvcsp_called_at("uvcsp_conn_send", UVCSP_HERE), uvcsp_conn_send_new(__VA_ARGS__))
 
 /* Receives a value: a new reference, the caller's. Waits for it. UVCSP_OK; UVCSP_RETIRED: the other
    side is gone and nothing is left; -EBADMSG: the message is not the text of a value, and is
@@ -59,28 +61,34 @@ UVCSP_API int uvcsp_conn_send_new(uvcsp_conn *conn, json_t *value);
    -EPROTO, -EMSGSIZE, -ECONNRESET: what came is no message, one longer than the limit, or half a
    message; a socket connection is of no use from then on. */
 UVCSP_API int uvcsp_conn_recv(uvcsp_conn *conn, json_t **valuep);
+#define uvcsp_conn_recv(...) UVCSP_CALL_(uvcsp_conn_recv, __VA_ARGS__)
 
 /* The same for bytes. What is received is the caller's, to be freed with free(); NULL if the length
  * is 0. */
 UVCSP_API int uvcsp_conn_send_bytes(uvcsp_conn *conn, const void *data, size_t size);
+#define uvcsp_conn_send_bytes(...) UVCSP_CALL_(uvcsp_conn_send_bytes, __VA_ARGS__)
 UVCSP_API int uvcsp_conn_recv_bytes(uvcsp_conn *conn, void **datap, size_t *sizep);
+#define uvcsp_conn_recv_bytes(...) UVCSP_CALL_(uvcsp_conn_recv_bytes, __VA_ARGS__)
 
 /* Receives into `buffer` of `room` bytes; `*sizep` is the length of the message (may be NULL).
    -EMSGSIZE: the message is longer than that; it stays where it is, and `*sizep` says how long it
    is. */
 UVCSP_API int uvcsp_conn_recv_bytes_into(uvcsp_conn *conn, void *buffer, size_t room,
                                          size_t *sizep);
+#define uvcsp_conn_recv_bytes_into(...) UVCSP_CALL_(uvcsp_conn_recv_bytes_into, __VA_ARGS__)
 
 /* Waits until a message, or the end, can be received without waiting. `timeout` in seconds;
    negative for ever, 0 not at all. UVCSP_OK, UVCSP_TIMEOUT, UVCSP_WOULD_BLOCK (timeout 0), or the
    error that receiving would report. UVCSP_RETIRED, though the end is not reached: all of the program
    waits for ever, which has been told. */
 UVCSP_API int uvcsp_conn_poll(uvcsp_conn *conn, double timeout);
+#define uvcsp_conn_poll(...) UVCSP_CALL_(uvcsp_conn_poll, __VA_ARGS__)
 
 /* Waits until one of `n` connections can be received from: its index, fairly chosen among those
    that can. -UVCSP_TIMEOUT; -UVCSP_RETIRED: all of the program waits for ever; -EINVAL for n = 0 or a NULL among them, -EBADF, -ENOMEM. One that is at
    its end, or broken, counts as ready. The others can be asked with uvcsp_conn_poll(conn, 0). */
 UVCSP_API int uvcsp_wait(uvcsp_conn *const *conns, size_t n, double timeout);
+#define uvcsp_wait(...) UVCSP_CALL_(uvcsp_wait, __VA_ARGS__)
 
 /* A guard for a choice: ready when uvcsp_wait would say so; the message is then to be received. (On
    a socket it may be the first part of a message only.) */

@@ -58,12 +58,15 @@ UVCSP_API void uvcsp_queue_free(void *queue);
    that cannot be encoded (NULL, circular, not UTF-8, nested more than 2048 deep). -ENOMEM: the
    arena is full. In all these cases nothing has been put in. */
 UVCSP_API int uvcsp_queue_put(uvcsp_queue *queue, json_t *value, double timeout);
+#define uvcsp_queue_put(...) UVCSP_CALL_(uvcsp_queue_put, __VA_ARGS__)
 UVCSP_API int uvcsp_queue_put_new(uvcsp_queue *queue, json_t *value, double timeout);
+#define uvcsp_queue_put_new(...) (uvcsp_called_at("uvcsp_queue_put", UVCSP_HERE), uvcsp_queue_put_new(__VA_ARGS__))
 
 /* Takes the first value out; it is a new reference, the caller's. Empty: UVCSP_WOULD_BLOCK (timeout
    0), UVCSP_TIMEOUT. Closed and empty: UVCSP_RETIRED. `*valuep` is then as it was. -ENOMEM: the
    value is still in the queue. An item that a consumer has got goes with it if it dies. */
 UVCSP_API int uvcsp_queue_get(uvcsp_queue *queue, json_t **valuep, double timeout);
+#define uvcsp_queue_get(...) UVCSP_CALL_(uvcsp_queue_get, __VA_ARGS__)
 
 /* The same for any type, checked by the compiler through the macros: uvcsp_qput(q, &x, timeout),
  * uvcsp_qget(q, &x, timeout). */
@@ -91,6 +94,7 @@ UVCSP_API int uvcsp_queue_task_done(void *queue);
    leaves its item undone. UVCSP_RETIRED: the queue was freed, or all of the program waits for ever,
    which has been told. */
 UVCSP_API int uvcsp_queue_join(void *queue, double timeout);
+#define uvcsp_queue_join(...) UVCSP_CALL_(uvcsp_queue_join, __VA_ARGS__)
 
 /* Nothing more is put in. Idempotent; by any process. 0 or -EINVAL. */
 UVCSP_API int uvcsp_queue_close(void *queue);

@@ -45,6 +45,7 @@ UVCSP_API void uvcsp_lock_free(uvcsp_lock *lock);
    another process may release it. UVCSP_OK; UVCSP_OWNER_DIED, and it is held; UVCSP_TIMEOUT;
    UVCSP_POISONED: it was freed; -ENOMEM. */
 UVCSP_API int uvcsp_lock_acquire(uvcsp_lock *lock, double seconds);
+#define uvcsp_lock_acquire(...) UVCSP_CALL_(uvcsp_lock_acquire, __VA_ARGS__)
 /* Releases it, whoever holds it. Does not block. 0; -EPERM with a line: it is not held. */
 UVCSP_API int uvcsp_lock_release(uvcsp_lock *lock);
 
@@ -55,6 +56,7 @@ UVCSP_API uvcsp_rlock *uvcsp_rlock_new_at(const char *site);
 UVCSP_API void uvcsp_rlock_free(uvcsp_rlock *lock);
 /* As for a lock; at once where the caller holds it. */
 UVCSP_API int uvcsp_rlock_acquire(uvcsp_rlock *lock, double seconds);
+#define uvcsp_rlock_acquire(...) UVCSP_CALL_(uvcsp_rlock_acquire, __VA_ARGS__)
 /* As many times as it was acquired. 0; -EPERM with a line: the caller does not hold it. */
 UVCSP_API int uvcsp_rlock_release(uvcsp_rlock *lock);
 
@@ -74,6 +76,7 @@ UVCSP_API void uvcsp_semaphore_free(uvcsp_semaphore *semaphore);
 /* Takes a token; waits for one, first come first served. UVCSP_OK; UVCSP_OWNER_DIED: a token of one
    that died with it; UVCSP_TIMEOUT; UVCSP_POISONED: it was freed; -ENOMEM. */
 UVCSP_API int uvcsp_semaphore_acquire(uvcsp_semaphore *semaphore, double seconds);
+#define uvcsp_semaphore_acquire(...) UVCSP_CALL_(uvcsp_semaphore_acquire, __VA_ARGS__)
 /* Gives a token back, or, where none is out, one more (a signal); any process may, also in a
    callback of the loop. Does not block. 0; -EOVERFLOW with a line: a bounded one has them all;
    -ENOMEM. Of the tokens that a dead process had taken those come back that there were at the
@@ -90,16 +93,19 @@ UVCSP_API uvcsp_condition *uvcsp_condition_new_at(void *lock, const char *site);
 UVCSP_API void uvcsp_condition_free(uvcsp_condition *condition);
 /* Its lock, as uvcsp_lock_acquire() and uvcsp_lock_release(). */
 UVCSP_API int uvcsp_condition_acquire(uvcsp_condition *condition, double seconds);
+#define uvcsp_condition_acquire(...) UVCSP_CALL_(uvcsp_condition_acquire, __VA_ARGS__)
 UVCSP_API int uvcsp_condition_release(uvcsp_condition *condition);
 /* Releases the lock (an rlock altogether), waits to be notified, and takes the lock again, however
    long that takes. UVCSP_OK; UVCSP_TIMEOUT: not notified; UVCSP_OWNER_DIED: the lock was not
    released by its last holder. In all of these the lock is held. UVCSP_POISONED: it was freed.
    -EPERM with a line: the caller does not hold the lock. */
 UVCSP_API int uvcsp_condition_wait(uvcsp_condition *condition, double seconds);
+#define uvcsp_condition_wait(...) UVCSP_CALL_(uvcsp_condition_wait, __VA_ARGS__)
 /* Waits until holds(arg), which is called with the lock held. As uvcsp_condition_wait(); UVCSP_OK:
  * it holds. */
 UVCSP_API int uvcsp_condition_wait_for(uvcsp_condition *condition, bool (*holds)(void *), void *arg,
                                        double seconds);
+#define uvcsp_condition_wait_for(...) UVCSP_CALL_(uvcsp_condition_wait_for, __VA_ARGS__)
 /* Wakes up to `n` of those who wait, or all; they go on one by one when the lock is released. Does
    not block. 0; -EPERM with a line: the caller does not hold the lock. */
 UVCSP_API int uvcsp_condition_notify(uvcsp_condition *condition, unsigned n);
@@ -117,6 +123,7 @@ UVCSP_API int uvcsp_event_clear(uvcsp_event *event);
 UVCSP_API bool uvcsp_event_is_set(uvcsp_event *event);
 /* Waits until it is set. UVCSP_OK; UVCSP_TIMEOUT; UVCSP_POISONED: it was freed, and not set before. */
 UVCSP_API int uvcsp_event_wait(uvcsp_event *event, double seconds);
+#define uvcsp_event_wait(...) UVCSP_CALL_(uvcsp_event_wait, __VA_ARGS__)
 
 /* ---- barrier: a number of parties wait for each other ---- */
 
@@ -134,6 +141,7 @@ UVCSP_API void uvcsp_barrier_free(uvcsp_barrier *barrier);
    has died, or the barrier was aborted or reset; UVCSP_TIMEOUT: it was the caller that gave up;
    UVCSP_POISONED: it was freed; what the action returned. Once broken it stays so. */
 UVCSP_API int uvcsp_barrier_wait(uvcsp_barrier *barrier, double seconds, int *indexp);
+#define uvcsp_barrier_wait(...) UVCSP_CALL_(uvcsp_barrier_wait, __VA_ARGS__)
 /* Breaks it; breaks the round that waits and mends it for the next. 0. */
 UVCSP_API int uvcsp_barrier_abort(uvcsp_barrier *barrier);
 UVCSP_API int uvcsp_barrier_reset(uvcsp_barrier *barrier);

@@ -383,4 +383,43 @@ TEST(a_barrier_that_somebody_has_not_reached)
     QUIET(PAR(barrier_later(barrier, 0), barrier_later(barrier, 0), barrier_later(barrier, 1)));
 }
 
+/* ---- where ---- */
+
+PROCESS(waits_at, VAL(int, which), VAL(uvcsp_lock *, held), VAL(uvcsp_event *, event), VAL(uvcsp_queue *, queue),
+        VAL(uvcsp_conn *, conn), VAL(int *, line))
+{
+    json_t *value;
+    switch (which) {
+    case 0:
+        *line = __LINE__ + 1;
+        (void)uvcsp_lock_acquire(held, -1);
+        break;
+    case 1:
+        *line = __LINE__ + 1;
+        (void)uvcsp_event_wait(event, -1);
+        break;
+    case 2:
+        *line = __LINE__ + 1;
+        (void)uvcsp_queue_get(queue, &value, -1);
+        break;
+    default:
+        *line = __LINE__ + 1;
+        (void)uvcsp_conn_recv(conn, &value);
+    }
+}
+
+TEST(who_waits_at_a_lock_an_event_a_queue_or_a_pipe_is_told_with_file_and_line, .times = 4)
+{
+    uvcsp_lock *lock = uvcsp_lock_new();
+    uvcsp_conn *a, *b;
+    int *line = SHARED_VALUE(int, 0);
+    ck_assert_int_eq(uvcsp_pipe(&a, &b, true), 0);
+    ck_assert_int_eq(uvcsp_lock_acquire(lock, -1), UVCSP_OK);
+    char *said = TOLD(PAR(waits_at(_i, lock, uvcsp_event_new(), uvcsp_queue_new(1), a, line)));
+    char here[60];
+    snprintf(here, sizeof here, "test_objects.c:%d waits", *line);
+    ck_assert_contains(said, here);
+    free(said);
+}
+
 SUITE("objects", .after = uvcsp_shutdown)
