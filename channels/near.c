@@ -418,8 +418,9 @@ int (uvcsp_alt)(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode)
 
 int uvcsp_alt_at(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const char *site)
 {
-    if (__builtin_expect(usp_here, 1))
-        usp_current()->alt_site = site;
+    struct usp_fibre *fibre = usp_current();
+    if (__builtin_expect(fibre != NULL, 1)) /* another thread is told later that it must not be here */
+        fibre->alt_site = site;
     return choose(guards, n, mode, usp_alt_site);
 }
 
