@@ -275,6 +275,11 @@ int uvcsp_pool_terminate(uvcsp_pool *pool)
     return 0;
 }
 
+static void unref(void *pool)
+{
+    usp_pool_unref(pool);
+}
+
 int uvcsp_pool_join(uvcsp_pool *pool, double seconds)
 {
     int rc;
@@ -284,9 +289,14 @@ int uvcsp_pool_join(uvcsp_pool *pool, double seconds)
         usp_report("uvcsp_pool_join: pool '%s' is neither closed nor terminated", pool->name);
         return -EINVAL;
     }
-    pool->refs++; /* somebody else may free it meanwhile */
+    if (pool->ended.ended.set || seconds == 0 || !usp_current()->task)
+        return uvcsp_join_at(&pool->ended, seconds, "uvcsp_pool_join");
+    rc = usp_defer_always(unref, pool);
+    if (rc < 0)
+        return rc;
+    pool->refs++; /* somebody else may free it meanwhile; and this process may be killed */
     rc = uvcsp_join_at(&pool->ended, seconds, "uvcsp_pool_join");
-    usp_pool_unref(pool);
+    usp_defer_done();
     return rc;
 }
 

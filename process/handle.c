@@ -96,8 +96,10 @@ uvcsp_handle *uvcsp_go(uvcsp_process value)
         usp_processes_drop(process);
         return no_handle(handle, rc);
     }
-    usp_current()->started_others = true;
     handle->left = usp_processes_launch(process, NULL, handle);
+    handle->only = handle->left == 1 ? process : NULL;
+    if (process->parent)
+        process->parent->n_started += (uint32_t)handle->left;
     return handle;
 }
 
@@ -260,6 +262,8 @@ static int signal_it(uvcsp_handle *handle, int signum, const char *what)
         return 0;
     if (handle->light)
         kill_light(handle, signum);
+    else if (signum == SIGKILL)
+        usp_worker_kill(handle->worker);
     else
         usp_worker_signal(handle->worker, signum);
     return 0;
@@ -291,6 +295,11 @@ void uvcsp_handle_free(uvcsp_handle *handle)
         usp_worker_of(handle->worker)->handle_of = 0;
     if (!handle->light)
         return;
+    if (handle->only) {
+        if (handle->only->task)
+            handle->only->task->hope.handle_of = 0;
+        return;
+    }
     USP_EACH_FIBRE(fibre)
         if (fibre->task && fibre->task->hope.handle == &handle->ended)
             fibre->task->hope.handle_of = 0;

@@ -74,8 +74,15 @@ static void forget_parent(struct usp_fibre *gone)
         if (fibre->parent == gone) {
             fibre->parent = gone->parent;
             if (gone->parent)
-                gone->parent->started_others = true;
+                gone->parent->n_started++;
         }
+}
+
+static void handle_ended(struct usp_process *process, struct usp_fibre *parent, int code)
+{
+    if (parent)
+        parent->n_started--;
+    usp_handle_ended(process->handle, code);
 }
 
 static inline __attribute__((always_inline)) void conclude(struct usp_process *process, struct usp_fibre *fibre,
@@ -87,9 +94,9 @@ static inline __attribute__((always_inline)) void conclude(struct usp_process *p
     if (usp_wait_of(task)->made)
         usp_channels_release(task);
     if (process->handle)
-        usp_handle_ended(process->handle, code);
+        handle_ended(process, fibre->parent, code);
     tell_joiner(process->join, code != 0);
-    if (fibre->started_others)
+    if (fibre->n_started > 0)
         forget_parent(fibre);
     fibre->task = NULL;
     usp_task_free(task);
@@ -104,7 +111,7 @@ __attribute__((noreturn)) static void finish_with_worker(struct usp_process *pro
     usp_terminate_cuts();
     usp_process_run_deferred_of_program(process);
     tell_joiner(process->join, true);
-    if (fibre->started_others)
+    if (fibre->n_started > 0)
         forget_parent(fibre);
     usp_fibre_exit();
 }
@@ -218,7 +225,7 @@ static void tell_why_not(struct usp_process *process, const char *why)
     }
     tell_joiner(process->join, true);
     if (process->handle)
-        usp_handle_ended(process->handle, 1);
+        handle_ended(process, process->parent, 1);
     usp_process_release(process);
     usp_somebody_ended();
 }

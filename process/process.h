@@ -42,6 +42,7 @@ struct uvcsp_handle {
     unsigned worker;             /* of a forked one */
     int pid;
     int code;
+    struct usp_process *only;    /* the light one, if it is one */
     bool light;
     bool freed;                  /* by the program, before the process had ended */
     bool expected;               /* that a light one is killed: it is no matter for a line */
@@ -60,7 +61,6 @@ struct usp_process {
                 uint64_t marks;        /* all of these */
                 struct {
                     int kill;
-                    bool started_others;
                     bool started;      /* the value has been used up */
                     bool joined;       /* connections among its arguments are its own */
                     bool first;

@@ -25,7 +25,6 @@ struct usp_unborn {
     struct usp_task *task;       /* NULL for the loop's fibre, and for one that gets it when it is born */
     struct usp_fibre *parent;    /* who waits for it in CO or SEQ, or started it */
     int kill;                    /* signal by which it is to end when it next waits, 0 for none */
-    bool started_others;         /* some fibre has it as its parent and may outlive it */
     bool above[2];               /* of the process floor */
     bool first;                  /* it is the head of the run queue, and has come there out of its turn */
 } __attribute__((may_alias));
@@ -40,7 +39,6 @@ struct __attribute__((may_alias)) usp_fibre {
             struct usp_task *task;
             struct usp_fibre *parent;
             int kill;
-            bool started_others;
             bool above[2];
             bool first;
         };
@@ -54,6 +52,7 @@ struct __attribute__((may_alias)) usp_fibre {
     const char *called, *called_at; /* of a function that may wait: its name, where it was called */
     uint8_t hasty;               /* so many choices that have to wait do so at once ... */
     uint8_t hasty_after;         /* ... the last time that they were to */
+    uint32_t n_started;          /* others that it has started by GO, and that have not ended */
     uint32_t n_done;             /* of the channel floor: ends that are done, */
     uint32_t most_done;          /* and how many may be kept of them */
     bool warm;                   /* its last process has returned: it waits where it runs the next one */

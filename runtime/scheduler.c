@@ -117,7 +117,7 @@ static inline void become(struct usp_fibre *fibre, struct usp_unborn *unborn)
     fibre->task = unborn->task;
     fibre->parent = unborn->parent;
     fibre->kill = unborn->kill;
-    fibre->started_others = false;
+    fibre->n_started = 0;
     fibre->first = false;
     fibre->process = unborn;
     fibre->sources = NULL;

@@ -29,6 +29,7 @@ struct child {
 };
 
 #define DOZE_MS 200
+#define DIES_MS 50 /* a process that is killed is gone within one, unless it has much memory to give back */
 #define MOST_DOZING 64
 
 /* The pidfds lie in an epoll, and libuv watches that: a uv_poll_t for each costs nine system calls. */
@@ -286,6 +287,24 @@ void usp_worker_signal(unsigned index, int signum)
     for (struct child *child = children; child; child = child->next)
         if (child->index == index)
             kill(child->pid, signum);
+}
+
+static void bury_child(void *child)
+{
+    child_ended(child);
+}
+
+void usp_worker_kill(unsigned index)
+{
+    struct child *child = children;
+    while (child && child->index != index)
+        child = child->next;
+    if (!child)
+        return;
+    kill(child->pid, SIGKILL);
+    struct pollfd p = {.fd = child->fd, .events = POLLIN};
+    if (poll(&p, 1, DIES_MS) > 0 && usp_watch_confirms(child->fd, child->pid))
+        usp_on_loop_stack(bury_child, child);
 }
 
 void usp_worker_signal_waited_for(int signum)

@@ -175,7 +175,10 @@ bool usp_worker_is_root(void);
 bool usp_worker_asked_to_end(void);
 /* A process ends because of that. */
 void usp_terminate_cuts(void);
-/* The same to each that a process waits for which is to end itself. */
+/* SIGKILL to a child. When this returns it is dead, as a rule, and what it has left is put right: nobody
+   meets it any more. */
+void usp_worker_kill(unsigned index);
+/* A signal to each that a process waits for which is to end itself. */
 void usp_worker_signal_waited_for(int signum);
 /* SIGTERM to all children of this worker. */
 void usp_worker_terminate_children(void);

@@ -142,7 +142,8 @@ UVCSP_API uvcsp_handle *uvcsp_go(uvcsp_process process);
      the signal when they have ended; or at once when it has computed for a quarter of a second meanwhile, when a second has
      passed, or when it is told twice. SIGTERM from elsewhere does the same to a worker. A program's own handler,
      and ON_SIGNAL(SIGTERM), take its place.
-   uvcsp_kill: SIGKILL. A light process is ended where it waits, or when it next waits, and runs nothing.
+   uvcsp_kill: SIGKILL. A light process is ended where it waits, or when it next waits, and runs nothing. A worker is
+     dead when the call returns, or will be soon, if it has much memory.
    Both poison its ends with the cause. 0, also when it has ended already. */
 #define UVCSP_STILL_ALIVE (-1000)
 UVCSP_API int uvcsp_join(uvcsp_handle *handle, double seconds);

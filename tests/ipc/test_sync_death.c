@@ -319,4 +319,26 @@ TEST(an_event_outlives_who_sets_it, .seconds = 60)
     }
 }
 
+PROCESS(waits_at_a_barrier, VAL(uvcsp_barrier *, barrier))
+{
+    (void)uvcsp_barrier_wait(barrier, -1, NULL);
+}
+
+/* Nobody meets it any more. */
+TEST(who_was_killed_by_a_call_is_dead_when_that_returns, .times = 5)
+{
+    if (house_light())
+        return;
+    uvcsp_barrier *barrier = uvcsp_barrier_new(2, NULL, NULL);
+    house_capture(2);
+    uvcsp_handle *handle = SPAWN(waits_at_a_barrier(barrier));
+    while (uvcsp_barrier_n_waiting(barrier) < 1)
+        uvcsp_sleep(0.001);
+    ck_assert_int_eq(uvcsp_kill(handle), 0);
+    int waited = uvcsp_barrier_wait(barrier, 10, NULL);
+    free(house_captured());
+    ck_assert_int_eq(waited, UVCSP_BROKEN);
+    ck_assert_int_eq(uvcsp_exit_code(handle), -SIGKILL);
+}
+
 SUITE("sync_death", .before = default_signals, .after = uvcsp_shutdown, .seconds = 30)
