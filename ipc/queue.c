@@ -7,6 +7,7 @@
 
 #include "channels/io.h"
 #include "ipc/queue.h"
+#include "ipc/sync.h"
 #include "runtime/arena.h"
 #include "runtime/report.h"
 
@@ -39,14 +40,20 @@ static struct usp_end nobodys(struct usp_channel *channel, enum usp_side side)
     return (struct usp_end){.magic = USP_END_MAGIC, .side = (uint8_t)side, .channel = channel};
 }
 
+static void free_parts(void *block)
+{
+    struct usp_store *queue = block;
+    usp_channel_disown(queue->items);
+    usp_channel_disown(queue->idle);
+    usp_arena_free(queue);
+}
+
 /* It was freed, and nobody comes back to it. Its channel may have ends still. */
 static void discard(struct usp_common *common)
 {
     struct usp_store *queue = (void *)((char *)common - offsetof(struct usp_store, common));
     queue->in.magic = queue->out.magic = queue->resting.magic = USP_GONE_MAGIC;
-    usp_channel_disown(queue->items);
-    usp_channel_disown(queue->idle);
-    usp_arena_free(queue);
+    usp_free_unwalked(queue, free_parts);
 }
 
 static struct usp_store *make(long capacity, size_t size, enum uvcsp_type type, const char *site)

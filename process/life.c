@@ -110,6 +110,8 @@ __attribute__((noreturn)) static void finish_with_worker(struct usp_process *pro
 {
     usp_terminate_cuts();
     usp_process_run_deferred_of_program(process);
+    if (process->handle) /* what another has deferred may wait for it */
+        handle_ended(process, fibre->parent, -SIGTERM);
     tell_joiner(process->join, true);
     if (fibre->n_started > 0)
         forget_parent(fibre);

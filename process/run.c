@@ -18,6 +18,16 @@ struct batch {
     size_t n;
 };
 
+/* The same at the beginning of a call, whose values are not run then. */
+static inline void end_if_killed(const uvcsp_process *values, size_t n)
+{
+    if (__builtin_expect(usp_current()->kill == 0, 1))
+        return;
+    for (size_t i = 0; values && i < n; i++)
+        uvcsp_process_free(values[i]);
+    usp_end_process(USP_KILLED, NULL);
+}
+
 /* A light process that was terminated or killed before it waited for others, or while it did, ends here. */
 static inline int unless_killed(int rc)
 {
@@ -46,7 +56,8 @@ static int check_call(const uvcsp_process *values, size_t n, const char *what)
 
 static int take_batch(struct batch *batch, const uvcsp_process *values, size_t n, const char *what)
 {
-    int rc = unless_killed(check_call(values, n, what));
+    end_if_killed(values, n);
+    int rc = check_call(values, n, what);
     if (rc < 0)
         return rc;
     batch->n = n;
@@ -128,7 +139,8 @@ int uvcsp_co_at(const uvcsp_process *values, size_t n, const char *site)
     USP_ENTER();
     struct usp_fibre *self = usp_current();
     if (__builtin_expect(!values || !self->task || self->kill, 0)) {
-        int rc = unless_killed(check_call(values, n, "CO"));
+        end_if_killed(values, n);
+        int rc = check_call(values, n, "CO");
         if (rc < 0 || n == 0)
             return rc;
     }

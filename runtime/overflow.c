@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "runtime/scheduler.h"
+#include "runtime/stack.h"
 
 #define ALTERNATE_SIZE ((size_t)64 << 10)
 
@@ -29,13 +30,15 @@ static void tell(const struct usp_fibre *fibre)
     put(&at, end, fibre->task && fibre->task->name ? fibre->task->name : "(scheduler)");
     put(&at, end, "' of ");
     char digits[24];
-    size_t n = fibre->stack_size >> 10, i = sizeof digits;
+    bool fixed = fibre->stack_class == USP_BIG_STACK;
+    size_t n = (fibre->stack_size >> 10) & ~(size_t)31, i = sizeof digits; /* without the page between two */
     digits[--i] = 0;
     do
         digits[--i] = (char)('0' + n % 10);
     while ((n /= 10) != 0 && i > 0);
     put(&at, end, digits + i);
-    put(&at, end, " KiB (UVCSP_STACK sets the size of light processes' stacks)");
+    put(&at, end, fixed ? " KiB (which is fixed: large arrays belong to malloc)"
+                        : " KiB (UVCSP_STACK sets the size of light processes' stacks)");
     *at++ = '\n';
     if (write(STDERR_FILENO, line, (size_t)(at - line)) < 0) {
         /* nothing can be done about it here */

@@ -123,7 +123,7 @@ static inline void become(struct usp_fibre *fibre, struct usp_unborn *unborn)
     fibre->sources = NULL;
     fibre->failed = -1;
     fibre->hasty = fibre->hasty_after = 0;
-    fibre->n_done = 0;
+    fibre->n_done = fibre->most_done = 0;
     fibre->called = NULL;
     if (fibre->task)
         fibre->task->fibre = fibre;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/fork.h"
 #include "runtime/scheduler.h"
 #include "runtime/worker.h"
 
@@ -165,5 +166,7 @@ void usp_signals_forget(uv_loop_t *loop)
         restore(watchers[signum]);
         left[signum] = watchers[signum];
         watchers[signum] = NULL;
+        if (signum == SIGTERM) /* what the parent asked for is none of this worker's */
+            usp_terminate_install();
     }
 }

@@ -354,6 +354,7 @@ static void take_over(unsigned index)
     struct usp_worker *worker = usp_worker_of(index);
     uint64_t birth = (uint64_t)worker->generation << 32;
     siginfo_t info;
+    worker->waiter = NULL; /* it was a task of the dead one's */
     char how[200];
     if (atomic_compare_exchange_strong(&worker->birth, &birth, birth | USP_UNBORN)) {
         snprintf(how, sizeof how, "no worker was started for process '%s': its parent has ended",

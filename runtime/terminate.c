@@ -4,7 +4,7 @@
 
    A worker that computes and never waits, or sits in a system call, does not come to that: the kernel sends the signal
    once more when the worker has used so much of the processor, or so much time has passed, and then it
-   dies at once. So it does when somebody else sends it twice, and when a process raises it itself. A program's own
+   dies at once. So it does when somebody sends it twice, and when a process raises it itself. A program's own
    handler, and ON_SIGNAL, take the place of this one. */
 #include <signal.h>
 #include <sys/syscall.h>
@@ -17,8 +17,10 @@
 
 #define MOST_COMPUTED_MS 250
 #define MOST_PASSED_MS 1000
+#define MOST_PASSED_WITH_CHILDREN_MS 1500 /* what they have deferred runs first */
 
 static volatile sig_atomic_t asked USP_YOUNG;
+static pid_t asked_by USP_YOUNG;
 static bool told USP_YOUNG; /* the processes have been */
 static bool cut USP_YOUNG;  /* one of them was ended by it */
 
@@ -51,7 +53,7 @@ void usp_die_of_sigterm(void)
 static void ask(void)
 {
     asked = 1;
-    usp_die_later(SIGTERM, MOST_PASSED_MS);
+    usp_die_later(SIGTERM, usp_worker_children() > 0 ? MOST_PASSED_WITH_CHILDREN_MS : MOST_PASSED_MS);
     (void)send_later(CLOCK_PROCESS_CPUTIME_ID, MOST_COMPUTED_MS, SIGTERM);
     usp_worker_interrupt();
 }
@@ -60,11 +62,15 @@ static void on_terminate(int signum, siginfo_t *info, void *context)
 {
     (void)signum;
     (void)context;
-    bool by_itself = info->si_code <= 0 && info->si_code != SI_TIMER && info->si_pid == getpid();
-    if (asked || by_itself || usp_worker_is_root() || !usp_runtime_is_home())
+    bool late = info->si_code == SI_TIMER;
+    pid_t by = late ? 0 : info->si_pid;
+    if (usp_worker_is_root() || !usp_runtime_is_home() || late || by == getpid() || (asked && by == asked_by))
         usp_die_of_sigterm();
-    else
+    else if (!asked)
         ask();
+    else
+        return; /* a group was told, and the parent passes it on */
+    asked_by = by;
 }
 
 void usp_terminate_itself(void)

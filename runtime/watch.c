@@ -66,9 +66,11 @@ static bool is_gone(pid_t pid)
 bool usp_watch_confirms(int fd, pid_t pid)
 {
     uint64_t n;
+    siginfo_t info = {0};
     if (!ticks)
         return true;
-    return read(fd, &n, sizeof n) < 0 ? false : is_gone(pid);
+    (void)!read(fd, &n, sizeof n); /* of a pidfd, from before they were refused, this fails */
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ? errno == ECHILD : info.si_pid == pid;
 }
 
 bool usp_process_has_ended(pid_t pid)

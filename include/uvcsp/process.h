@@ -160,6 +160,7 @@ UVCSP_API int uvcsp_kill(uvcsp_handle *handle);
 UVCSP_API void uvcsp_handle_free(uvcsp_handle *handle);
 
 /* Runs fn(arg) when this process ends, whichever way it ends short of a crash or SIGKILL; last in, first out. After
+   SIGTERM there is a second for it, and a quarter of that of processor time, and it must not wait for others of its worker. After
    exit() in a worker what all of its processes have deferred runs, in the one that called it. In main it
    runs in uvcsp_shutdown(). When a body has returned its variables are gone: `arg` must not point to one of them.
    0, -EINVAL for a NULL function, -ENOMEM. */

@@ -320,4 +320,96 @@ TEST(who_is_terminated_in_a_blocking_call_ends_when_that_returns, .times = 2)
     ck_assert_str_eq(trace->text, _i && !house_light() ? "" : "1"); /* a worker waits for a second at most */
 }
 
+TEST(a_worker_runs_its_own_also_where_main_has_asked_for_the_signal_itself)
+{
+    if (house_light())
+        return;
+    CHAN(int) never = CHANNEL(int);
+    OUT_END(int) keep = OUT_OF(never);
+    trace = seen_by_all(sizeof *trace);
+    ck_assert_int_eq(PRI_ALT(ON_SIGNAL(SIGTERM), ON_TIMEOUT(0)), 1);
+    house_capture(2);
+    uvcsp_handle *handle = SPAWN(child(never, "c"));
+    wait_until_ready(1);
+    ck_assert_int_eq(uvcsp_terminate(handle), 0);
+    ck_assert_int_eq(uvcsp_join(handle, 20), UVCSP_OK);
+    free(house_captured());
+    ck_assert_str_eq(trace->text, "c");
+    RETIRE(keep);
+}
+
+static void leave_slowly(void *letter)
+{
+    uvcsp_sleep(0.05);
+    leave(letter);
+}
+
+PROCESS(slow_child, IN(int, never))
+{
+    DEFER(leave_slowly, "c");
+    trace->ready++;
+    (void)READ(never);
+}
+
+PROCESS(slow_parent, IN(int, never))
+{
+    DEFER(leave_slowly, "p");
+    trace->ready++;
+    PAR(slow_child(never));
+}
+
+/* The group tells both of them, and the parent passes it on. */
+TEST(who_is_told_by_the_group_and_by_its_parent_runs_its_own_all_the_same)
+{
+    if (house_light())
+        return;
+    CHAN(int) never = CHANNEL(int);
+    OUT_END(int) keep = OUT_OF(never);
+    trace = seen_by_all(sizeof *trace);
+    ck_assert_int_eq(setpgid(0, 0), 0);
+    house_capture(2);
+    uvcsp_handle *handle = SPAWN(slow_parent(never));
+    wait_until_ready(2);
+    signal(SIGTERM, SIG_IGN);
+    ck_assert_int_eq(kill(0, SIGTERM), 0);
+    ck_assert_int_eq(uvcsp_join(handle, 20), UVCSP_OK);
+    free(house_captured());
+    ck_assert_str_eq(trace->text, "cp");
+    RETIRE(keep);
+}
+
+PROCESS(sleeps_long)
+{
+    signal(SIGTERM, SIG_IGN);
+    trace->ready++;
+    uvcsp_sleep(600);
+}
+
+PROCESS(waits_for_one_that_sleeps)
+{
+    PAR(sleeps_long());
+}
+
+/* Whom that one waited for is an address in a process that is gone. */
+TEST(light_processes_are_terminated_also_while_the_child_of_a_dead_worker_lives_on, .times = 2)
+{
+    if (house_light())
+        return;
+    trace = seen_by_all(sizeof *trace);
+    house_capture(2);
+    uvcsp_handle *handle = SPAWN(waits_for_one_that_sleeps());
+    wait_until_ready(1);
+    ck_assert_int_eq(uvcsp_kill(handle), 0);
+    for (int i = 0; i < 3; i++) {
+        CHAN(int) never = CHANNEL(int);
+        (void)OUT_OF(never);
+        uvcsp_handle *light = GO(child(never, "l"));
+        uvcsp_sleep(0.01);
+        ck_assert_int_eq(_i ? uvcsp_kill(light) : uvcsp_terminate(light), 0);
+        ck_assert_int_eq(uvcsp_join(light, 20), UVCSP_OK);
+    }
+    free(house_captured());
+    ck_assert_str_eq(trace->text, _i ? "" : "lll");
+}
+
 SUITE("deferred", .before = default_signals, .after = uvcsp_shutdown)
