@@ -339,7 +339,7 @@ static void *typed(uvcsp_end value, size_t size, enum usp_side side, const char 
     USP_ENTER();
     struct usp_end *end = value.end_;
     if (usp_end_check(end, side, what) < 0)
-        usp_fatal("%s: not the end that was asked for", what);
+        usp_fatal("%s: not the end that was asked for (one that is part of a struct does not move)", what);
     if (end->channel->size != size)
         usp_fatal("%s: messages of channel '%s' have %zu bytes, not %zu", what, end->channel->name,
                   end->channel->size, size);

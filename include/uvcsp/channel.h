@@ -130,7 +130,7 @@ UVCSP_API UVCSP_DIRECT_ void uvcsp_give(void *out, const void *value, const char
 
 #define UVCSP_READ(in)                                                                             \
     __extension__({                                                                                \
-        UVCSP_IS_(in, 1, "READ needs a reading end");                                              \
+        UVCSP_IS_(in, 1, "READ needs a reading end: IN_OF(c) makes one, and IN(T, x) declares one");                                              \
         UVCSP_ELEM_(in) uvcsp_v_;                                                                  \
         uvcsp_take((in), &uvcsp_v_, UVCSP_HERE);                                                   \
         uvcsp_v_;                                                                                  \
@@ -138,7 +138,7 @@ UVCSP_API UVCSP_DIRECT_ void uvcsp_give(void *out, const void *value, const char
 /* `WRITE(out, v)`; v may be a compound literal with commas. */
 #define UVCSP_WRITE(out, ...)                                                                      \
     __extension__({                                                                                \
-        UVCSP_IS_(out, 2, "WRITE needs a writing end");                                            \
+        UVCSP_IS_(out, 2, "WRITE needs a writing end: OUT_OF(c) makes one, and OUT(T, x) declares one");                                            \
         UVCSP_ELEM_(out) uvcsp_v_ = (__VA_ARGS__);                                                        \
         uvcsp_give((out), &uvcsp_v_, UVCSP_HERE);                                                  \
     })

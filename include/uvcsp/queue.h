@@ -120,7 +120,8 @@ UVCSP_API void *uvcsp_queue_out(void *queue);
 #define UVCSP_QUEUE_IN_(q) UVCSP_QUEUE_END_(q, UVCSP_IN_END, uvcsp_queue_in)
 #define UVCSP_QUEUE_OUT_(q) UVCSP_QUEUE_END_(q, UVCSP_OUT_END, uvcsp_queue_out)
 
-/* Like WRITE and READ: they wait, and a closed queue ends the process as a retired channel does. */
+/* Like WRITE and READ: they wait, and a closed queue ends the process as a retired channel does. uvcsp_qput() and
+   uvcsp_qget() tell it instead. */
 #define UVCSP_QPUT(q, ...) UVCSP_WRITE(UVCSP_QUEUE_OUT_(q), __VA_ARGS__)
 #define UVCSP_QGET(q) UVCSP_READ(UVCSP_QUEUE_IN_(q))
 
