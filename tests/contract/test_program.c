@@ -40,12 +40,17 @@ static void *writes_from_here(void *out)
     return NULL;
 }
 
+static void in_a_thread(void *(*fn)(void *), void *arg)
+{
+    pthread_t thread;
+    MUST(pthread_create(&thread, NULL, fn, arg) == 0);
+    pthread_join(thread, NULL);
+}
+
 static void other_thread(void)
 {
     CHAN(int) c = CHANNEL(int, .capacity = 1);
-    pthread_t thread;
-    pthread_create(&thread, NULL, writes_from_here, OUT_OF(c));
-    pthread_join(thread, NULL);
+    in_a_thread(writes_from_here, OUT_OF(c));
 }
 
 /* Runs it as a program of its own; its wait status, and what it says on `fd`. */
@@ -83,9 +88,7 @@ static void *shuts_down(void *unused)
 static void shut_down_by_another_thread(void)
 {
     (void)CHANNEL(int);
-    pthread_t thread;
-    pthread_create(&thread, NULL, shuts_down, NULL);
-    pthread_join(thread, NULL);
+    in_a_thread(shuts_down, NULL);
 }
 
 TEST(another_thread_that_shuts_down_is_told_and_aborts)
