@@ -37,7 +37,10 @@ void usp_task_discard(struct usp_task *task)
 {
     usp_common_leave(task, 0); /* of a process that did not come back from where it waited */
     usp_arena_free(usp_wait_of(task)->table);
-    usp_arena_free(task->uses);
+    struct usp_uses *uses = task->uses;
+    *(struct usp_uses *volatile *)&task->uses = NULL; /* who buries this worker must not look into what is somebody else's by then */
+    atomic_signal_fence(memory_order_seq_cst);
+    usp_arena_free(uses);
     usp_arena_free(task);
 }
 
