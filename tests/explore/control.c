@@ -1,5 +1,6 @@
 #include "tests/explore/control.h"
 
+#include <signal.h>
 #include <errno.h>
 #include <linux/futex.h>
 #include <poll.h>
@@ -442,7 +443,7 @@ void control_stop(void)
         if (well)
             wake(&shared->go[w]);
         else
-            uvcsp_kill(workers[w]);
+            kill(uvcsp_pid(workers[w]), SIGKILL); /* all of them before the first is buried: they may hold locks */
     for (unsigned w = 0; w < control->n_workers; w++) {
         uvcsp_join(workers[w], -1);
         uvcsp_handle_free(workers[w]);
