@@ -25,17 +25,26 @@ static void tell_joiner(struct usp_join *join, bool failed)
         usp_wake(join->task);
 }
 
+/* It has been taken off before: if it ends the process in its turn, the next one is where that goes on. */
+static void run_one(struct usp_deferred *deferred)
+{
+    void (*fn)(void *) = deferred->fn;
+    void *arg = deferred->arg;
+    free(deferred);
+    fn(arg);
+}
+
+static void run_last(struct usp_process *process)
+{
+    struct usp_deferred *deferred = process->deferred;
+    process->deferred = deferred->next;
+    run_one(deferred);
+}
+
 __attribute__((noinline)) void usp_process_run_deferred(struct usp_process *process)
 {
-    /* taken off before it runs: if it ends the process in its turn, the next one is where that goes on */
-    while (process->deferred) {
-        struct usp_deferred *deferred = process->deferred;
-        void (*fn)(void *) = deferred->fn;
-        void *arg = deferred->arg;
-        process->deferred = deferred->next;
-        free(deferred);
-        fn(arg);
-    }
+    while (process->deferred)
+        run_last(process);
 }
 
 /* The first that the program has deferred, taken off; or NULL. */
@@ -59,12 +68,8 @@ static void drop_deferred(struct usp_process *process)
 void usp_process_run_deferred_of_program(struct usp_process *process)
 {
     struct usp_deferred *deferred;
-    while ((deferred = take_deferred(process))) {
-        void (*fn)(void *) = deferred->fn;
-        void *arg = deferred->arg;
-        free(deferred);
-        fn(arg);
-    }
+    while ((deferred = take_deferred(process)))
+        run_one(deferred);
 }
 
 /* The children in the sense of SPAWN and GO outlive their starter; they must not point to its fibre. */
@@ -336,13 +341,7 @@ int usp_defer_always(void (*fn)(void *), void *arg)
 
 void usp_defer_done(void)
 {
-    struct usp_process *process = usp_process_current();
-    struct usp_deferred *deferred = process->deferred;
-    process->deferred = deferred->next;
-    void (*fn)(void *) = deferred->fn;
-    void *arg = deferred->arg;
-    free(deferred);
-    fn(arg);
+    run_last(usp_process_current());
 }
 
 void uvcsp_exit_process(void)
