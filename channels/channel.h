@@ -55,7 +55,8 @@ struct usp_offer {
             uint8_t filled;      /* the bytes are in `small` or `stash` */
             uint8_t no_room;     /* they should be, but the arena had no room for them */
             uint8_t looks;       /* of an end that looks: it is woken by a message, and the message stays where it is */
-            uint8_t zero[2];
+            uint8_t passed;      /* of a lenient channel: the message is counted in there, until it has arrived */
+            uint8_t zero[1];
         };
     };
     void *stash;         /* the bytes in a block of the arena, or NULL */
@@ -119,8 +120,9 @@ struct usp_channel {
     uint32_t written, read;      /* messages that ever entered, and left, the buffer */
     char *buffer;                /* `mask` + 1 slots: a power of two, so that the counters may wrap */
     uint32_t mask;
-    _Atomic uint32_t passing;    /* of a lenient one: messages that were to go past the buffer, to a waiting reader ... */
-    _Atomic uint32_t passed;     /* ... and those that have */
+    uint32_t passed;             /* of a lenient one: messages that go past the buffer, to a reader that waited */
+    uint32_t passed_before;      /* while a reader is being counted, or struck out: what holds if that is not completed ... */
+    struct usp_task *passes_to;  /* ... and which reader */
     uint32_t n_ends[2];          /* not retired */
     uint32_t n_refs;             /* end records, and 1 for its maker */
     bool held;                   /* by its maker */

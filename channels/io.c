@@ -13,6 +13,7 @@
 enum { INDEX_CHANNEL, INDEX_TIMER };
 
 bool (*usp_nests)(struct usp_end *end, const void *value);
+void (*usp_one_less_passed)(struct usp_channel *channel);
 
 /* ---- one step ---- */
 
@@ -55,6 +56,58 @@ void usp_refill(struct usp_channel *channel)
     }
 }
 
+/* What has gone past the buffer is counted under the lock. If this worker dies before that is complete, who repairs the channel
+   goes back to `passed_before` (recover.c); if it dies before the message has arrived, the reader strikes it out. */
+static void note_passing(struct usp_channel *channel, struct usp_task *task, uint32_t before)
+{
+    channel->passed_before = before;
+    atomic_signal_fence(memory_order_seq_cst);
+    *(struct usp_task *volatile *)&channel->passes_to = task;
+    USP_FAILPOINT("passing-noted");
+}
+
+static void count_passing(struct usp_channel *channel, struct usp_offer *reader, bool passed)
+{
+    channel->passed += passed ? 1 : -1u;
+    USP_FAILPOINT("passing-counted");
+    if (reader)
+        *(volatile uint8_t *)&reader->passed = passed;
+    atomic_signal_fence(memory_order_seq_cst);
+    *(struct usp_task *volatile *)&channel->passes_to = NULL;
+    USP_FAILPOINT("passing-done");
+}
+
+void usp_not_passed(struct usp_channel *channel, struct usp_offer *reader)
+{
+    usp_lock(channel);
+    note_passing(channel, reader ? reader->task : (void *)channel, channel->passed - 1);
+    count_passing(channel, reader, false);
+    usp_unlock(channel);
+    if (usp_one_less_passed)
+        usp_one_less_passed(channel);
+}
+
+/* The first reader that waits, claimed, and the message counted; or NULL. */
+static struct usp_offer *take_reader(struct usp_channel *channel)
+{
+    struct usp_offer *reader;
+    if (!channel->lenient)
+        return usp_take(channel, USP_READER);
+    while ((reader = channel->waiting[USP_READER].head)) {
+        bool counts = !reader->looks;
+        if (counts)
+            note_passing(channel, reader->task, channel->passed);
+        usp_unlink_head(&channel->waiting[USP_READER], reader);
+        bool claimed = usp_claim(reader);
+        if (counts && claimed)
+            count_passing(channel, reader, true);
+        channel->passes_to = NULL;
+        if (claimed)
+            return reader;
+    }
+    return NULL;
+}
+
 static int step_buffered(struct usp_channel *channel, struct usp_end *end, void *value,
                          const struct usp_bytes *bytes, struct usp_offer **offerp)
 {
@@ -73,10 +126,8 @@ static int step_buffered(struct usp_channel *channel, struct usp_end *end, void 
     }
     struct usp_offer *reader;
     while (channel->waiting[USP_READER].head && usp_buffered(channel) == 0 &&
-           (reader = usp_take(channel, USP_READER))) {
+           (reader = take_reader(channel))) {
         if (!reader->looks) {
-            if (channel->lenient)
-                channel->passing++;
             if (channel->common && usp_current()->task) /* the reader may free it as soon as it has the message */
                 usp_common_use(usp_current()->task, channel->common);
             *offerp = reader;
@@ -112,14 +163,7 @@ int usp_step_finish(struct usp_end *end, void *value, const struct usp_bytes *by
 {
     if (end->side == USP_READER)
         return usp_receive(end->channel, offer, value);
-    struct usp_channel *channel = end->channel;
-    bool counts = channel->lenient;
-    if (counts)
-        channel->passed++;
-    int rc = usp_deliver(channel, offer, bytes);
-    if (counts && rc != 0)
-        channel->passed--;
-    return rc;
+    return usp_deliver(end->channel, offer, bytes);
 }
 
 /* ---- mobile ends ---- */
@@ -161,6 +205,7 @@ int usp_after_wait(struct usp_task *self, struct usp_offer *offer, int armed)
     }
     if (offer->filled | (offer->stash != NULL))
         outcome = usp_collect(offer, outcome);
+    offer->passed = 0;
     return outcome;
 }
 
@@ -181,6 +226,7 @@ static int wait_for_partner(struct usp_end *end, void *value, const struct usp_b
     offer->filled = 0;
     offer->single = seconds < 0;
     offer->looks = end->looks;
+    offer->passed = 0;
     if (end->side == USP_WRITER) {
         offer->length = bytes->length;
         usp_stash(offer);

@@ -24,6 +24,12 @@ void usp_refill(struct usp_channel *channel);
 int usp_step_finish(struct usp_end *end, void *value, const struct usp_bytes *bytes,
                     struct usp_offer *offer);
 
+/* A message of a lenient channel that was counted as gone past the buffer does not arrive: the reader stays claimed until
+   this returns; NULL: it is gone with its worker. No lock is held. */
+void usp_not_passed(struct usp_channel *channel, struct usp_offer *reader);
+/* Called by that, in whichever worker; set by the floor above. */
+extern void (*usp_one_less_passed)(struct usp_channel *channel);
+
 /* Before and after a write of a mobile end; after a read of one. */
 void usp_let_go(struct usp_end *end, const void *value);
 void usp_take_back(struct usp_end *end, const void *value);

@@ -109,6 +109,7 @@ static long offer_all(struct usp_choice *choice, struct usp_task *self, struct u
         offer->filled = 0;
         offer->single = 0;
         offer->looks = end->looks;
+        offer->passed = 0;
         if (end->channel->far)
             usp_link_expect();
         if (end->channel->common && !choice->uses)
@@ -210,6 +211,7 @@ static long woken(struct usp_choice *choice, struct usp_task *self, int armed)
         if (k == index)
             outcome = rc;
     }
+    usp_wait_of(self)->first.passed = 0;
     if (index == UINT32_MAX || result == USP_RETRY)
         return result;
     const struct usp_end *end = choice->guards[result].subject;

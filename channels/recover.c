@@ -113,6 +113,22 @@ static void finish_refill(struct usp_channel *channel)
     channel->refill = NULL;
 }
 
+/* A message that was about to be counted as gone past the buffer has not gone there: if its reader was claimed, that one looks
+   again. Likewise if it was about to be struck out. */
+static void finish_passing(struct usp_channel *channel, unsigned dead)
+{
+    struct usp_task *task = channel->passes_to;
+    if (!task)
+        return;
+    uint64_t commit = usp_arena_is(task, USP_BLOCK_TASK) ? atomic_load(&task->commit) : USP_NONE;
+    if (usp_commit_state(commit) == USP_CLAIMED && usp_commit_worker(commit) == dead &&
+        usp_commit_index(commit) < usp_wait_of(task)->n)
+        usp_offers_of(task)[usp_commit_index(commit)].passed = 0;
+    channel->passed = channel->passed_before;
+    atomic_signal_fence(memory_order_seq_cst);
+    channel->passes_to = NULL;
+}
+
 static void count_end(void *block, unsigned owner, void *arg)
 {
     (void)owner;
@@ -134,6 +150,7 @@ static void disinherit(void *block, enum usp_block_kind kind)
 static void repair(struct usp_channel *channel, unsigned dead)
 {
     finish_refill(channel);
+    finish_passing(channel, dead);
     rebuild_queues(channel, dead);
     channel->n_refs = channel->held;
     channel->n_ends[0] = channel->n_ends[1] = 0;
@@ -285,14 +302,12 @@ static void drop_channel(void *block, unsigned owner, void *arg)
 }
 
 /* Somebody else may have seized a lock of the dead one's, and be about to find out whether the message of a writer
-   that it had claimed is in the buffer. Before that is known, the writer must not be told to look again. */
-static void await_refill(void *block, unsigned owner, void *arg)
+   that it had claimed is in the buffer, or that to a reader is counted. Before that is known, the one that was claimed must not be told
+   to look again. */
+static void await_repair(const struct usp_channel *channel, struct usp_task *const volatile *claimed, unsigned dead)
 {
-    struct usp_channel *channel = block;
-    unsigned dead = *(unsigned *)arg;
-    (void)owner;
     for (;;) {
-        struct usp_task *task = *(struct usp_task *volatile *)&channel->refill;
+        struct usp_task *task = *claimed;
         if (channel->magic != USP_CHANNEL_MAGIC || !task || !usp_arena_is(task, USP_BLOCK_TASK))
             return;
         uint64_t commit = atomic_load(&task->commit);
@@ -304,10 +319,18 @@ static void await_refill(void *block, unsigned owner, void *arg)
     }
 }
 
+static void await_repairs(void *block, unsigned owner, void *arg)
+{
+    struct usp_channel *channel = block;
+    (void)owner;
+    await_repair(channel, &channel->refill, *(unsigned *)arg);
+    await_repair(channel, &channel->passes_to, *(unsigned *)arg);
+}
+
 static void died(unsigned dead, const char *how)
 {
     seize(dead);
-    usp_arena_each(USP_BLOCK_CHANNEL, await_refill, &dead);
+    usp_arena_each(USP_BLOCK_CHANNEL, await_repairs, &dead);
     struct burial burial = {dead, how};
     usp_arena_each(USP_BLOCK_TASK, withdraw_offers, &burial);
     usp_arena_each(USP_BLOCK_TASK, leave_common, &burial);
@@ -335,6 +358,8 @@ static void retry(struct usp_task *task)
         struct usp_offer *offer = &offers[i];
         if (offer->stash && usp_arena_owner(offer->stash) != usp_worker_index())
             offer->stash = NULL;
+        if (offer->passed)
+            usp_not_passed(offer->channel, offer);
         struct usp_end *end = NULL;
         if (offer->side == USP_WRITER && offer->channel->type == UVCSP_TYPE_END)
             end = end_in(offer->data);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "channels/io.h"
 #include "runtime/arena.h"
 #include "runtime/link.h"
 #include "runtime/report.h"
@@ -120,7 +121,8 @@ static int deliver_far(struct usp_channel *channel, struct usp_offer *reader,
     if (bytes->length <= USP_STASH_LIMIT && !usp_link_is_ready(reader->task->worker) &&
         leave_in_arena(reader, bytes)) /* a short one does not wait for a link; the bell makes it */
         return 0;
-    int rc = send_data(reader, bytes);
+    /* what is counted goes by the arena alone, as through the buffer */
+    int rc = channel->lenient ? -ENOMEM : send_data(reader, bytes);
     if (rc == 0 || rc == USP_RETRY)
         return rc;
     if (rc == -ECONNRESET) { /* the reader has lost the rest, and looks again; not this way, though */
@@ -135,6 +137,8 @@ static int deliver_far(struct usp_channel *channel, struct usp_offer *reader,
         return USP_RETRY;
     usp_report("channel '%s': neither a link (%s) nor room in the arena for %zu bytes",
                channel->name, strerror(-rc), bytes->length);
+    if (channel->lenient)
+        usp_not_passed(channel, reader);
     reader->task->outcome = USP_RETRY;
     usp_wake_far(reader->task);
     return -ENOMEM;
@@ -162,11 +166,16 @@ int usp_deliver(struct usp_channel *channel, struct usp_offer *reader, const str
         int sent = deliver_far(channel, reader, bytes);
         if (sent != 0)
             note_way(channel, bytes->data, USP_ON_ITS_WAY);
+        if (sent == USP_RETRY && channel->lenient)
+            usp_not_passed(channel, NULL);
         return sent;
     }
     int rc = usp_message_land(channel, reader->data, bytes->data, bytes->length);
-    if (__builtin_expect(rc != 0, 0))
+    if (__builtin_expect(rc != 0, 0)) {
         task->outcome = rc;
+        if (channel->lenient)
+            usp_not_passed(channel, reader);
+    }
     usp_wake_first(task);
     return 0;
 }
@@ -296,6 +305,8 @@ int usp_collect(struct usp_offer *offer, int outcome)
     if (outcome == 0 && offer->side == USP_READER && offer->filled)
         outcome = usp_message_land(offer->channel, offer->data,
                                    offer->stash ? offer->stash : offer->small, offer->length);
+    if (outcome != 0 && offer->passed)
+        usp_not_passed(offer->channel, offer);
     if (offer->stash)
         usp_arena_free(offer->stash);
     offer->stash = NULL;

@@ -6,9 +6,7 @@
    the queue, and so does uvcsp_queue_close(): for the channel both are the same mark in `ended`.
 
    What has been put in is `written`, what went through the buffer, and `passed`, what went past it
-   to a consumer that waited. Unfinished is what of that was not said to be done; the number is
-   compared by its sign, since a consumer may be done with an item before its producer has counted
-   it. Whoever joins reads from `idle`, a channel on which nobody ever writes: it is marked as
+   to a consumer that waited, from when that is claimed. Unfinished is what of that was not said to be done. Whoever joins reads from `idle`, a channel on which nobody ever writes: it is marked as
    retired when nothing is unfinished. */
 #ifndef USP_IPC_QUEUE_H
 #define USP_IPC_QUEUE_H

@@ -20,7 +20,7 @@ static bool count_done(struct usp_store *queue)
 {
     struct usp_channel *items = queue->items;
     usp_lock(items);
-    bool good = (int32_t)(items->read + items->passing - queue->done) > 0;
+    bool good = (int32_t)(items->read + items->passed - queue->done) > 0;
     queue->done += good;
     usp_unlock(items);
     return good;
@@ -67,9 +67,18 @@ static void died(void *block)
         usp_store_end(queue->idle);
 }
 
-__attribute__((constructor)) static void hear_of_deaths(void)
+/* What was counted has not arrived, and may have been the last that was not done. */
+static void one_less(struct usp_channel *items)
+{
+    struct usp_common *common = items->lenient == USP_LENIENT ? items->common : NULL;
+    if (common)
+        died((char *)common - offsetof(struct usp_store, common));
+}
+
+__attribute__((constructor)) static void set_hooks(void)
 {
     usp_store_died = died;
+    usp_one_less_passed = one_less;
 }
 
 /* UVCSP_OK: look again. */

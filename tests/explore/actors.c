@@ -48,7 +48,7 @@ void run_free_channels(void)
     for (unsigned c = run->net.n_channels; c-- > 0;) {
         struct usp_channel *channel = run->channels[c];
         MUST(channel->waiting[0].head == NULL && channel->waiting[1].head == NULL);
-        MUST(channel->passing == channel->passed);
+        MUST(!channel->passes_to);
         MUST(channel->n_ends[0] == 0 && channel->n_ends[1] == 0 && channel->n_refs == 1);
         channel->lenient = 0; /* or it would be another floor's to free */
         uvcsp_channel_free(channel);
