@@ -23,6 +23,8 @@ static struct usp_process main_process;
 static struct usp_fibre *main_fibre USP_YOUNG;
 static bool light_mode;
 bool usp_waiting_for_all USP_YOUNG; /* main is in uvcsp_shutdown() */
+static struct usp_fibre *leaving USP_YOUNG; /* who has called exit(), while what was deferred runs */
+static bool has_left USP_YOUNG;
 
 bool usp_light_mode(void)
 {
@@ -95,6 +97,7 @@ static void wait_for_all(void)
 static int shut_down(void)
 {
     usp_process_run_deferred(&main_process);
+    leaving = NULL;
     usp_ends_release(main_process.task, USP_LEAVE_RETIRE, NULL);
     usp_channels_unmatched(main_process.task);
     wait_for_all();
@@ -161,6 +164,7 @@ static void leave_early(int status)
 {
     if (usp_current() != usp_sched.loop_fibre)
         run_all_deferred();
+    leaving = NULL;
     if (usp_worker_is_root()) {
         usp_worker_end_children();
         return;
@@ -180,16 +184,36 @@ static void leave_early(int status)
         }
 }
 
+/* exit() while another process has called it, and what was deferred runs: that one's ends the program, this process just ends.
+   What is deferred may wait for it. */
+__attribute__((noreturn)) static void only_end_process(void)
+{
+    struct usp_process *process = usp_process_current();
+    if (usp_current() != main_fibre)
+        usp_process_finish(process, USP_RETURNED, 0, NULL);
+    usp_process_run_deferred(process);
+    usp_ends_release(process->task, USP_LEAVE_RETIRE, NULL);
+    for (;;)
+        usp_park();
+}
+
 static void at_exit(int status, void *arg)
 {
     (void)arg;
-    if (!usp_here || !usp_runtime_is_home())
+    if (!usp_here || !usp_runtime_is_home() || has_left)
         return;
+    on_exit(at_exit, NULL); /* exit() takes this off the list before it calls it, and may be called once more */
+    if (usp_process_current()) {
+        if (leaving && leaving != usp_current())
+            only_end_process();
+        leaving = usp_current();
+    }
     if (usp_worker_is_root() && usp_current() == main_fibre) {
         (void)shut_down();
         return;
     }
     leave_early(status);
+    has_left = true;
     if (!usp_worker_is_root())
         usp_worker_leave(status);
 }
@@ -209,8 +233,8 @@ static void adopted(void)
         usp_conn_hooks.forked();
     usp_deadlock_begin();
     usp_tasks_forget();
-    main_fibre = NULL;
-    usp_waiting_for_all = false;
+    main_fibre = leaving = NULL;
+    usp_waiting_for_all = has_left = false;
 }
 
 static int enter(void)

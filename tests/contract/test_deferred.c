@@ -412,4 +412,50 @@ TEST(light_processes_are_terminated_also_while_the_child_of_a_dead_worker_lives_
     ck_assert_str_eq(trace->text, _i ? "" : "lll");
 }
 
+/* Two processes of a worker that call exit(): what the first has deferred waits for the other. */
+struct talk {
+    OUT_END(int) ask;
+    IN_END(int) answer;
+};
+
+static void talk_once_more(void *arg)
+{
+    struct talk *talk = arg;
+    int x;
+    WRITE(talk->ask, 1);
+    leave("1");
+    MUST_BE(uvcsp_read_timeout(talk->answer, &x, 20), UVCSP_RETIRED);
+    leave("2");
+}
+
+PROCESS(exits_first, OUT(int, ask), IN(int, answer))
+{
+    struct talk talk = {ask, answer};
+    DEFER(leave, "3");
+    DEFER(talk_once_more, &talk);
+    exit(0);
+}
+
+PROCESS(exits_when_asked, IN(int, asked), OUT(int, answer))
+{
+    (void)answer;
+    DEFER(leave, "b");
+    (void)READ(asked);
+    exit(0);
+}
+
+TEST(who_exits_while_another_has_done_so_only_ends_and_what_that_one_has_deferred_goes_on, .times = 2)
+{
+    if (house_light())
+        return;
+    trace = seen_by_all(sizeof *trace);
+    CHAN(int) question = CHANNEL(int), answer = CHANNEL(int);
+    uvcsp_handle *handle =
+        _i ? SPAWN(WORKER(exits_first(question, answer), exits_when_asked(question, answer)))
+           : SPAWN(WORKER(exits_when_asked(question, answer), exits_first(question, answer)));
+    ck_assert_int_eq(uvcsp_join(handle, 20), UVCSP_OK);
+    ck_assert_int_eq(uvcsp_exit_code(handle), 0);
+    ck_assert_str_eq(trace->text, trace->text[0] == '1' ? "1b23" : "b123");
+}
+
 SUITE("deferred", .before = default_signals, .after = uvcsp_shutdown)
