@@ -33,8 +33,9 @@
 
 #define USP_MAX_WORKERS 2048
 
-/* Signals that the library uses between its own workers. */
-#define USP_SIGNAL_BELL (SIGRTMAX - 3)   /* stands in for the bell where no link can be had */
+/* Signals that the library uses between its own workers. The bell does no harm to a process that has become
+   another program meanwhile, and knows nothing of it. */
+#define USP_SIGNAL_BELL SIGURG           /* stands in for the bell where no link can be had */
 #define USP_SIGNAL_ORPHAN (SIGRTMAX - 4) /* the parent has died */
 
 enum usp_worker_state {
