@@ -5,7 +5,7 @@
 #include "tests/contract/contract.h"
 #include "tests/failpoint.h"
 
-enum { ITEMS = 4, STEPS = 60, CASES = 2, STOP = 64 };
+enum { ITEMS = 4, STEPS = 30, CASES = 2, STOP = 64 };
 
 /* An item is known by its length: short ones lie in the offer of who waits, long ones in a block of the arena. */
 typedef QUEUE(uvcsp_bytes) items;

@@ -313,6 +313,34 @@ static bool run_network(unsigned long long seed)
            commons_round_over();
 }
 
+static void list_descriptors(void)
+{
+    for (int fd = 3; fd < 64; fd++) {
+        char path[40], target[100];
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        ssize_t n = readlink(path, target, sizeof target - 1);
+        if (n > 0)
+            fprintf(stderr, "  %d: %.*s\n", fd, (int)n, target);
+    }
+}
+
+/* A link whose other side has died is closed when the loop has read the end of it. */
+static bool descriptors_are_closed(int before)
+{
+    double patience = witnessed + 2 * PATIENCE;
+    int open;
+    while ((open = house_count_descriptors()) > before) {
+        look_at_clock();
+        if (witnessed > patience) {
+            fprintf(stderr, "%d descriptors are open, %d were\n", open, before);
+            list_descriptors();
+            return false;
+        }
+        uvcsp_sleep(0.001);
+    }
+    return true;
+}
+
 static bool arena_is_empty(size_t before)
 {
     double patience = witnessed + 2 * PATIENCE;
@@ -357,10 +385,7 @@ static bool run_epoch(unsigned long long seed, int mode, bool light)
     if (CO(epoch(seed, &good)) != 0 || !good ||
         !arena_is_empty(blocks + commons_blocks_that_stay()))
         return false;
-    if (++epochs == 1 || house_count_descriptors() <= descriptors)
-        return true;
-    fprintf(stderr, "%d descriptors are open, %d were\n", house_count_descriptors(), descriptors);
-    return false;
+    return ++epochs == 1 || descriptors_are_closed(descriptors);
 }
 
 int main(int argc, char **argv)
