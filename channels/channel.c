@@ -28,6 +28,15 @@ static enum uvcsp_carrier default_carrier(void)
     return carrier;
 }
 
+static int slowness(enum uvcsp_type type, size_t size, int capacity)
+{
+    if (type != UVCSP_TYPE_PLAIN || size > UINT32_MAX)
+        return USP_GENERALLY;
+    if (capacity == 0)
+        return USP_RENDEZVOUS;
+    return size == 4 ? USP_BUFFERED_4 : size == 8 ? USP_BUFFERED_8 : USP_BUFFERED;
+}
+
 static struct usp_channel *make(size_t size, enum uvcsp_type type,
                                 const uvcsp_channel_options *options)
 {
@@ -45,8 +54,7 @@ static struct usp_channel *make(size_t size, enum uvcsp_type type,
     channel->site = options->site_;
     channel->home = (uint16_t)usp_worker_index();
     atomic_init(&channel->bias, usp_bias_of(usp_worker_index()));
-    channel->slow = type != UVCSP_TYPE_PLAIN || size > UINT32_MAX ? USP_GENERALLY
-                    : options->capacity > 0 ? USP_BUFFERED : 0;
+    channel->slow = (uint8_t)slowness(type, size, options->capacity);
     channel->plain_size = (uint32_t)size;
     channel->n_refs = 1;
     channel->held = true;

@@ -85,18 +85,22 @@ enum { USP_LOOKS = 1, USP_LOOKS_FOR_A_MESSAGE = 2 /* and the end is told to it a
 #define USP_END_MAGIC 0x73646e65u
 #define USP_GONE_MAGIC 0x656e6f67u
 
+/* What the fast ways tell channels apart by; but for the last also an index into usp_gates. */
 enum {
-    USP_GENERALLY = 1, /* not plain, or ended: nothing for fast.c */
-    USP_BUFFERED = 2,  /* else, if it has a buffer */
+    USP_RENDEZVOUS,
+    USP_BUFFERED_4, /* values of 4 bytes */
+    USP_BUFFERED_8,
+    USP_BUFFERED,   /* of another size */
+    USP_GENERALLY,  /* not plain, or ended: nothing for fast.c */
 };
 
 /* What a rendezvous touches comes first, in a line of the cache. */
 struct usp_channel {
     union {
-        _Atomic uint64_t gate;   /* all of these: what the fast ways ask, in one comparison (usp_gate) */
+        uint64_t gate;           /* all of these: what the fast ways ask, in one comparison (usp_gates) */
         struct {
             _Atomic uint32_t bias;   /* index of the worker that it is biased to, plus 1; 0; USP_REVOKING */
-            uint8_t slow;            /* 0; USP_GENERALLY, USP_BUFFERED */
+            uint8_t slow;            /* USP_RENDEZVOUS ... */
             uint8_t lenient;         /* USP_LENIENT, USP_REVIVES: queues and pipes of the floor above */
             uint8_t zero[2];
         };
@@ -228,22 +232,10 @@ static inline bool usp_lock_biased(struct usp_channel *channel)
     atomic_store_explicit(&channel->inside, 0, memory_order_release);
     return false;
 }
-/* What stands in the gate of a channel that is biased to this worker and asks for nothing but that. */
-static inline uint64_t usp_pass_of(uint8_t slow)
-{
-    union {
-        struct {
-            uint32_t bias;
-            uint8_t slow;
-        };
-        uint64_t gate;
-    } pass = {.gate = usp_gate};
-    pass.slow |= slow; /* no pass where usp_gate is none */
-    return pass.gate;
-}
+/* `pass` is one of usp_gates: the channel is biased to this worker, and asks for that and no more. */
 static inline bool usp_may_pass(const struct usp_channel *channel, uint64_t pass)
 {
-    return atomic_load_explicit(&channel->gate, memory_order_relaxed) == pass;
+    return channel->gate == pass;
 }
 /* Takes the same lock, if the gate is still what usp_may_pass() has just found. */
 static inline bool usp_pass(struct usp_channel *channel, uint64_t pass)

@@ -8,7 +8,7 @@
 
    The fastest of all is a channel that is biased to this worker: then the partner is of this worker too, and dies
    with it, so no order of stores has to be kept. One comparison says that it is, that it has no buffer, that the message
-   is plain, and that this is the library's thread (usp_gate). What is not ordinary takes the general way of io.c: a message
+   is plain, and that this is the library's thread (usp_gates). What is not ordinary takes the general way of io.c: a message
    that is not plain, an ended channel, a partner in another worker, and a wake-up with an outcome (usp_wake
    then redirects the saved resumption to resumed_slowly).
 
@@ -84,13 +84,22 @@ __attribute__((noinline)) static void finish_far(struct usp_end *end, void *valu
 }
 
 /* NULL, or no end for that; or it has retired; or it waits for a message and takes none. */
-__attribute__((noinline)) static void odd_end(struct usp_end *end, enum usp_side side, void *value,
-                                              const char *site)
+static inline void odd_end(struct usp_end *end, enum usp_side side, void *value, const char *site)
 {
     USP_ENTER();
     if (!good(end, side))
         bad_end(end, side, site);
     generally(end, value, site);
+}
+
+__attribute__((noinline)) static void odd_in(struct usp_end *end, void *value, const char *site)
+{
+    odd_end(end, USP_READER, value, site);
+}
+
+__attribute__((noinline)) static void odd_out(struct usp_end *end, void *value, const char *site)
+{
+    odd_end(end, USP_WRITER, value, site);
 }
 
 /* ---- a channel that other workers have ends of ---- */
@@ -127,10 +136,10 @@ __attribute__((noinline)) static void with_lock(struct usp_end *end, void *value
     USP_MARK("channel-locked-fast");
     struct usp_offer *offer = NULL;
     bool done = false;
-    if (channel->slow == USP_BUFFERED && !channel->lenient)
-        done = with_buffer(end, value);
-    else if (channel->slow == 0)
+    if (channel->slow == USP_RENDEZVOUS)
         offer = usp_take(channel, usp_other(side));
+    else if (channel->slow != USP_GENERALLY && !channel->lenient)
+        done = with_buffer(end, value);
     atomic_store_explicit(&channel->lock, 0, memory_order_release);
     USP_MARK("channel-unlocked-fast");
     if (done)
@@ -159,63 +168,6 @@ __attribute__((noinline)) static void unlock_and_go(struct usp_end *end, void *v
 __attribute__((noinline)) static void refill_and_unlock(struct usp_channel *channel)
 {
     usp_refill(channel);
-    usp_unlock_biased(channel);
-}
-
-/* Values that are not of 4 or 8 bytes. */
-__attribute__((noinline)) static void take_long(struct usp_channel *channel, void *value)
-{
-    memcpy(value, channel->buffer + channel->size * (channel->read & channel->mask), channel->size);
-    channel->read++;
-    if (channel->waiting[USP_WRITER].head)
-        usp_refill(channel);
-    usp_unlock_biased(channel);
-}
-
-__attribute__((noinline)) static void give_long(struct usp_channel *channel, const void *value)
-{
-    memcpy(channel->buffer + channel->size * (channel->written & channel->mask), value,
-           channel->size);
-    atomic_signal_fence(memory_order_seq_cst);
-    channel->written++;
-    usp_unlock_biased(channel);
-}
-
-static inline __attribute__((always_inline)) void take_buffered(struct usp_end *end, void *value,
-                                                                const char *site)
-{
-    struct usp_channel *channel = end->channel;
-    uint32_t read = channel->read;
-    if (__builtin_expect(channel->written == read, 0))
-        return unlock_and_go(end, value, site);
-    if (channel->plain_size == 4)
-        memcpy(value, channel->buffer + 4 * (size_t)(read & channel->mask), 4);
-    else if (channel->plain_size == 8)
-        memcpy(value, channel->buffer + 8 * (size_t)(read & channel->mask), 8);
-    else
-        return take_long(channel, value);
-    atomic_signal_fence(memory_order_seq_cst);
-    channel->read = read + 1;
-    if (__builtin_expect(channel->waiting[USP_WRITER].head != NULL, 0))
-        return refill_and_unlock(channel);
-    usp_unlock_biased(channel);
-}
-
-static inline __attribute__((always_inline)) void give_buffered(struct usp_end *end, void *value,
-                                                                const char *site)
-{
-    struct usp_channel *channel = end->channel;
-    uint32_t written = channel->written;
-    if (written - channel->read >= channel->capacity || channel->waiting[USP_READER].head)
-        return unlock_and_go(end, value, site);
-    if (channel->plain_size == 4)
-        memcpy(channel->buffer + 4 * (size_t)(written & channel->mask), value, 4);
-    else if (channel->plain_size == 8)
-        memcpy(channel->buffer + 8 * (size_t)(written & channel->mask), value, 8);
-    else
-        return give_long(channel, value);
-    atomic_signal_fence(memory_order_seq_cst);
-    channel->written = written + 1; /* the one store that puts it in */
     usp_unlock_biased(channel);
 }
 
@@ -303,10 +255,10 @@ static inline __attribute__((always_inline)) void park(struct usp_channel *chann
 }
 
 /* Others wait, but in a choice that may have taken another guard. */
-__attribute__((noinline)) static void meet_or_park(struct usp_end *end, enum usp_side side, void *value,
-                                                   const char *site)
+__attribute__((noinline)) static void meet_or_park(struct usp_end *end, void *value, const char *site)
 {
     struct usp_channel *channel = end->channel;
+    enum usp_side side = (enum usp_side)end->side;
     struct usp_queue *queue = &channel->waiting[usp_other(side)];
     struct usp_offer *offer;
     while ((offer = queue->head)) {
@@ -318,15 +270,106 @@ __attribute__((noinline)) static void meet_or_park(struct usp_end *end, enum usp
     park(channel, end, side, value, site);
 }
 
+/* The buffer is full or empty. */
+__attribute__((noinline)) static void park_at_buffer(struct usp_end *end, void *value, const char *site)
+{
+    park(end->channel, end, (enum usp_side)end->side, value, site);
+}
+
+/* A reader waits, so the buffer is empty, but for one that looks and has been told and has not looked yet. */
+__attribute__((noinline)) static void give_to_reader(struct usp_end *end, void *value, const char *site)
+{
+    struct usp_channel *channel = end->channel;
+    struct usp_offer *offer = channel->waiting[USP_READER].head;
+    if (!offer->single || offer->looks || usp_buffered(channel) > 0)
+        return unlock_and_go(end, value, site);
+    struct usp_task *task = usp_task_of_single(offer);
+    usp_unlink_head(&channel->waiting[USP_READER], offer);
+    usp_claim_single(task);
+    meet(channel, USP_WRITER, value, offer, task);
+}
+
+/* A buffer of values of `size` bytes; 0: of neither 4 nor 8. */
+static inline __attribute__((always_inline)) void take_buffered(struct usp_end *end, struct usp_channel *channel,
+                                                                void *value, size_t size, const char *site)
+{
+    uint32_t read = channel->read;
+    if (__builtin_expect(channel->written == read, 0))
+        return park_at_buffer(end, value, site);
+    size_t slot = read & channel->mask;
+    if (size)
+        memcpy(value, channel->buffer + size * slot, size);
+    else
+        memcpy(value, channel->buffer + channel->size * slot, channel->size);
+    atomic_signal_fence(memory_order_seq_cst);
+    channel->read = read + 1;
+    if (__builtin_expect(channel->waiting[USP_WRITER].head != NULL, 0))
+        return refill_and_unlock(channel);
+    usp_unlock_biased(channel);
+}
+
+static inline __attribute__((always_inline)) void give_buffered(struct usp_end *end, struct usp_channel *channel,
+                                                                void *value, size_t size, const char *site)
+{
+    uint32_t written = channel->written;
+    if (__builtin_expect(written - channel->read >= channel->capacity, 0))
+        return park_at_buffer(end, value, site);
+    if (__builtin_expect(channel->waiting[USP_READER].head != NULL, 0))
+        return give_to_reader(end, value, site);
+    size_t slot = written & channel->mask;
+    if (size)
+        memcpy(channel->buffer + size * slot, value, size);
+    else
+        memcpy(channel->buffer + channel->size * slot, value, channel->size);
+    atomic_signal_fence(memory_order_seq_cst);
+    channel->written = written + 1; /* the one store that puts it in */
+    usp_unlock_biased(channel);
+}
+
+static inline __attribute__((always_inline)) void buffered(struct usp_end *end, struct usp_channel *channel,
+                                                           enum usp_side side, void *value, size_t size,
+                                                           const char *site)
+{
+    if (side == USP_READER)
+        take_buffered(end, channel, value, size, site);
+    else
+        give_buffered(end, channel, value, size, site);
+}
+
+__attribute__((noinline)) static void buffered_long(struct usp_end *end, void *value, const char *site)
+{
+    buffered(end, end->channel, (enum usp_side)end->side, value, 0, site);
+}
+
+/* Takes the lock of a channel of this worker alone, if it is of that kind. */
+static inline __attribute__((always_inline)) bool enter(struct usp_channel *channel, int kind)
+{
+    uint64_t pass = usp_gates[kind];
+    return __builtin_expect(usp_may_pass(channel, pass), 1) && __builtin_expect(usp_pass(channel, pass), 1);
+}
+
 /* No rendezvous at a channel of this worker alone. */
 static inline __attribute__((always_inline)) void otherwise(struct usp_end *end, enum usp_side side, void *value,
                                                             const char *site)
 {
     struct usp_channel *channel = end->channel;
-    uint64_t pass = usp_pass_of(USP_BUFFERED);
-    if (!usp_may_pass(channel, pass) || !usp_pass(channel, pass))
-        return with_lock(end, value, site);
-    return side == USP_READER ? take_buffered(end, value, site) : give_buffered(end, value, site);
+    if (enter(channel, USP_BUFFERED_4))
+        return buffered(end, channel, side, value, 4, site);
+    if (enter(channel, USP_BUFFERED_8))
+        return buffered(end, channel, side, value, 8, site);
+    if (enter(channel, USP_BUFFERED))
+        return buffered_long(end, value, site);
+    with_lock(end, value, site);
+}
+
+__attribute__((noinline)) static void take_otherwise(struct usp_end *end, void *value, const char *site)
+{
+    otherwise(end, USP_READER, value, site);
+}
+
+__attribute__((noinline)) static void give_otherwise(struct usp_end *end, void *value, const char *site)
+{
+    otherwise(end, USP_WRITER, value, site);
 }
 
 static inline __attribute__((always_inline)) void fast(void *x, enum usp_side side, void *value,
@@ -334,17 +377,16 @@ static inline __attribute__((always_inline)) void fast(void *x, enum usp_side si
 {
     struct usp_end *end = x;
     if (__builtin_expect(!end || !is_ordinary(end, side), 0))
-        return odd_end(end, side, value, site);
+        return side == USP_READER ? odd_in(end, value, site) : odd_out(end, value, site);
     struct usp_channel *channel = end->channel;
-    uint64_t pass = usp_gate;
-    if (__builtin_expect(!usp_may_pass(channel, pass) || !usp_pass(channel, pass), 0))
-        return otherwise(end, side, value, site);
+    if (__builtin_expect(!enter(channel, USP_RENDEZVOUS), 0))
+        return side == USP_READER ? take_otherwise(end, value, site) : give_otherwise(end, value, site);
     struct usp_queue *queue = &channel->waiting[usp_other(side)];
     struct usp_offer *offer = queue->head;
     if (!offer)
         return park(channel, end, side, value, site);
     if (__builtin_expect(!offer->single, 0))
-        return meet_or_park(end, side, value, site);
+        return meet_or_park(end, value, site);
     struct usp_task *task = usp_task_of_single(offer);
     usp_unlink_head(queue, offer);
     usp_claim_single(task);

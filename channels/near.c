@@ -143,7 +143,7 @@ static inline __attribute__((always_inline)) int look_at(const uvcsp_guard *guar
 static inline __attribute__((always_inline)) const uvcsp_guard *look(const uvcsp_guard *guards, size_t n,
                                                                      const uvcsp_guard *from, bool plainly, int *why)
 {
-    uint64_t pass = usp_gate;
+    uint64_t pass = usp_gates[USP_RENDEZVOUS];
     const uvcsp_guard *guard = from, *end = &guards[n];
     bool timed = false;
     *why = USP_RETRY;

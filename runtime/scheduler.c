@@ -29,7 +29,7 @@ struct usp_sched usp_sched USP_YOUNG;
 volatile sig_atomic_t usp_writing USP_YOUNG;
 struct usp_sched_hooks usp_sched_hooks;
 _Thread_local bool usp_here;
-_Thread_local uint64_t usp_gate = UINT64_MAX;
+_Thread_local uint64_t usp_gates[USP_GATES] = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
 
 static struct usp_fibre main_fibre USP_YOUNG;
 static struct {

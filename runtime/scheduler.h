@@ -52,8 +52,10 @@ extern volatile sig_atomic_t usp_writing;
 /* True in the one thread that runs processes. The first call of the library makes it so. */
 extern _Thread_local bool usp_here __attribute__((tls_model("initial-exec")));
 
-/* Where that is true usp_sched.holder and four bytes of 0, elsewhere UINT64_MAX: for one comparison of both. */
-extern _Thread_local uint64_t usp_gate __attribute__((tls_model("initial-exec")));
+/* Where that is true usp_sched.holder and four bytes with the number of the element, elsewhere UINT64_MAX: for one comparison of
+   both, and of what the floor above asks besides. */
+enum { USP_GATES = 4 };
+extern _Thread_local uint64_t usp_gates[USP_GATES] __attribute__((tls_model("initial-exec")));
 
 static inline struct usp_fibre *usp_current(void)
 {
@@ -66,11 +68,13 @@ static inline unsigned usp_worker_index(void)
 static inline void usp_here_set(bool here)
 {
     usp_here = here;
-    union {
-        uint32_t words[2];
-        uint64_t gate;
-    } mine = {.words = {usp_sched.holder, 0}};
-    usp_gate = here ? mine.gate : UINT64_MAX;
+    for (uint32_t i = 0; i < USP_GATES; i++) {
+        union {
+            uint32_t words[2];
+            uint64_t gate;
+        } mine = {.words = {usp_sched.holder, i}};
+        usp_gates[i] = here ? mine.gate : UINT64_MAX;
+    }
 }
 static inline void usp_set_worker(unsigned worker)
 {
