@@ -9,7 +9,8 @@
    (lock.pml has the rest of it), a wake-up is a flag (sleep.pml has the rest).
 
    Proved: a message that its writer knows to be sent is in the buffer, or was taken out once, and by a survivor
-   at most once; one that was refused is nowhere; messages of one writer stay in order; nobody waits for what is there.
+   at most once; one that was refused is nowhere; messages of one writer stay in order; nobody waits for what is there. With
+   COUNTS: what is counted as gone past the buffer are the messages that readers got so, also where a writer died between the two.
 
    @ small holds two_writers_a_reader -DWRITERS=3 -DNP=3 -DK=2
    @ small holds with_timeouts -DWRITERS=1 -DNP=3 -DK=2 -DREADS=1 -DTIMEOUTS
@@ -28,6 +29,12 @@
    @ small fails:parked_at_room room_is_not_seen_in_repair -DWRITERS=1 -DNP=3 -DK=2 -DREADS=1 -DVICTIM=1 -DLENIENT -DMUTATION_NO_WAKE_IN_REPAIR
    @ small fails:n_in buried_while_another_repairs -DWRITERS=1 -DNP=3 -DK=2 -DREADS=1 -DVICTIM=1 -DLENIENT -DMUTATION_DO_NOT_WAIT_FOR_REPAIR
    @ small fails:lock==0 the_dead_keep_their_locks -DWRITERS=1 -DNP=3 -DK=2 -DREADS=1 -DVICTIM=1 -DLENIENT -DMUTATION_NO_SEIZE
+   @ small holds what_goes_past_is_counted -DWRITERS=3 -DNP=3 -DK=1 -DREADS=2 -DVICTIM=0 -DLENIENT -DCOUNTS
+   @ small holds what_goes_past_two_readers_is_counted -DWRITERS=1 -DNP=3 -DK=2 -DREADS=1 -DVICTIM=0 -DLENIENT -DCOUNTS
+   @ small fails:passed counted_without_the_lock -DWRITERS=3 -DNP=3 -DK=1 -DREADS=2 -DVICTIM=0 -DLENIENT -DCOUNTS -DMUTATION_COUNT_LATE
+   @ small fails:passed counted_and_not_noted -DWRITERS=3 -DNP=3 -DK=1 -DREADS=2 -DVICTIM=0 -DLENIENT -DCOUNTS -DMUTATION_NO_FINISH_PASSING
+   @ small fails:passed not_struck_out -DWRITERS=3 -DNP=3 -DK=1 -DREADS=2 -DVICTIM=0 -DLENIENT -DCOUNTS -DMUTATION_NOT_STRUCK_OUT
+   @ small fails:passed struck_out_while_another_repairs -DWRITERS=3 -DNP=3 -DK=1 -DREADS=2 -DVICTIM=0 -DLENIENT -DCOUNTS -DMUTATION_DO_NOT_WAIT_FOR_REPAIR
    @ large holds a_reader_of_two_dies -DWRITERS=1 -DNP=3 -DK=2 -DVICTIM=1 -DLENIENT mem=12000
    @ large holds two_and_two_a_reader_dies -DWRITERS=3 -DNP=4 -DK=2 -DREADS=1 -DVICTIM=2 -DLENIENT mem=14000
    @ large holds two_and_two_a_writer_dies -DWRITERS=3 -DNP=4 -DK=1 -DVICTIM=0 -DLENIENT mem=14000
@@ -66,6 +73,11 @@ bit torn;                         /* somebody is in the middle of changing a que
 byte refill = NOBODY, refill_written;
 bit ended;
 byte tickets;
+#ifdef COUNTS
+byte passed, passed_before, passes_to = NOBODY;
+bit counted[NP];                  /* `passed` of the offer */
+byte n_past;                      /* what readers really got past the buffer */
+#endif
 
 /* the tasks, and their offers */
 byte commit[NP], outcome[NP], data[NP], ticket[NP];
@@ -161,6 +173,29 @@ inline take(side)
     od;
     ok = 0
 }
+/* take_reader: the same, and counted */
+inline take_reader()
+{
+#if defined(COUNTS) && !defined(MUTATION_COUNT_LATE)
+    partner = NOBODY;
+    assert(!torn);
+    do
+    :: nempty(waiting[0]) ->
+        passed_before = passed;
+        atomic { waiting[0]?<passes_to>; torn = 1 };
+        atomic { waiting[0]?partner; queued[partner] = 0; torn = 0 };
+        claim(partner, me);
+        if
+        :: ok -> passed++; counted[partner] = 1; passes_to = NOBODY; break
+        :: else -> passes_to = NOBODY; partner = NOBODY
+        fi
+    :: empty(waiting[0]) -> break
+    od;
+    ok = 0
+#else
+    take(0)
+#endif
+}
 inline wake(p)
 {
     atomic {
@@ -207,13 +242,16 @@ inline step_write(m)
     partner = NOBODY;
 #ifndef MUTATION_NOT_TO_A_READER
     if
-    :: nempty(waiting[0]) && BUFFERED == 0 -> take(0)
+    :: nempty(waiting[0]) && BUFFERED == 0 -> take_reader()
     :: empty(waiting[0]) || BUFFERED > 0
     fi;
 #endif
     if
     :: partner != NOBODY ->
         unlock_channel();
+#ifdef MUTATION_COUNT_LATE
+        passed++;
+#endif
         atomic { data[partner] = m; n_in[m]++; assert(n_in[m] <= 1); with[m] = partner };
         wake(partner);
         partner = NOBODY;
@@ -263,6 +301,12 @@ end_parked:
         :: woken[me]
         :: !woken[me] && IS_CLAIMED(commit[me]) && CLAIMER(commit[me]) == VICTIM && IS_DONE(commit[me]) -> wake(me)
         :: !woken[me] && IS_CLAIMED(commit[me]) && CLAIMER(commit[me]) == VICTIM && !IS_DONE(commit[me]) ->
+#if defined(COUNTS) && !defined(MUTATION_NOT_STRUCK_OUT)
+            if
+            :: counted[me] -> lock_channel(); passed--; counted[me] = 0; unlock_channel() /* usp_not_passed */
+            :: else
+            fi;
+#endif
             outcome[me] = RETRY;
             wake(me)
         :: else
@@ -282,7 +326,12 @@ end_parked:
     :: else
     fi;
     if
-    :: result == FINE && side == 0 -> got = data[me]
+    :: result == FINE && side == 0 ->
+#ifdef COUNTS
+        n_past++;
+        counted[me] = 0;
+#endif
+        got = data[me]
     :: else
     fi
 }
@@ -366,9 +415,29 @@ inline wake_side(side, what)
     :: else -> break
     od
 }
+inline finish_passing()
+{
+#ifdef COUNTS
+    if
+    :: passes_to != NOBODY ->
+#ifndef MUTATION_NO_FINISH_PASSING
+        if
+        :: IS_CLAIMED(commit[passes_to]) && CLAIMER(commit[passes_to]) == VICTIM -> counted[passes_to] = 0
+        :: else
+        fi;
+        passed = passed_before;
+#endif
+        passes_to = NOBODY
+    :: else
+    fi
+#else
+    skip
+#endif
+}
 inline repair()
 {
     finish_refill();
+    finish_passing();
 #ifndef MUTATION_NO_REBUILD
     rebuild_queues();
 #endif
@@ -411,8 +480,11 @@ end:
     seize();
 #endif
 #ifndef MUTATION_DO_NOT_WAIT_FOR_REPAIR
-    /* await_refill: another may have seized the lock, and not be done yet */
+    /* await_repair: another may have seized the lock, and not be done yet */
     refill == NOBODY || !IS_CLAIMED(commit[refill]) || CLAIMER(commit[refill]) != VICTIM || IS_DONE(commit[refill]);
+#ifdef COUNTS
+    passes_to == NOBODY || !IS_CLAIMED(commit[passes_to]) || CLAIMER(commit[passes_to]) != VICTIM;
+#endif
 #endif
     if /* withdraw_offers */
     :: queued[VICTIM] ->
@@ -528,6 +600,9 @@ active proctype monitor()
             fi
         };
         assert(!parked_at_room && !parked_at_a_message);
+#ifdef COUNTS
+        assert(passed == n_past);
+#endif
         for (m : 0 .. N_MESSAGES - 1) {
             there = (BUFFERED > 0 && slots[read % CAPACITY] == m) || (BUFFERED > 1 && slots[(read + 1) % CAPACITY] == m);
             assert(!told_refused[m] || n_in[m] == 0);
