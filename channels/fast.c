@@ -8,11 +8,13 @@
 
    The fastest of all is a channel that is biased to this worker: then the partner is of this worker too, and dies
    with it, so no order of stores has to be kept. One comparison says that it is, that it has no buffer, that the message
-   is plain, and that this is the library's thread (usp_gates). What is not ordinary takes the general way of io.c: a message
+   is plain, and that this is the library's thread; one more that it has a buffer, and of values of which size (usp_gates).
+   At a full or an empty buffer a process parks in the same way. What is not ordinary takes the general way of io.c: a message
    that is not plain, an ended channel, a partner in another worker, and a wake-up with an outcome (usp_wake
    then redirects the saved resumption to resumed_slowly).
 
-   Nothing in fast() calls a function but as its last act, so that its common paths save no register. */
+   A cold way is a function of its own with the parameters of the hot one, in the same registers: so the hot one need not move
+   them about before it knows which way to go. Nothing in fast() calls a function but as its last act, so that its common paths save no register. */
 #include <string.h>
 
 #include "channels/io.h"
