@@ -294,6 +294,23 @@ static int transact_bytes(struct usp_end *end, void *value, const struct usp_byt
     }
 }
 
+static int write_variable(struct usp_end *end, void *value, double seconds, int none, const char *site)
+{
+    char room[128];
+    struct usp_bytes bytes;
+    int rc = usp_message_bytes_in(end->channel, value, &bytes, room, sizeof room);
+    if (rc < 0) {
+        usp_report("%s: this value cannot be sent over channel '%s'", site, end->channel->name);
+        return rc;
+    }
+    usp_let_go(end, value);
+    rc = transact_bytes(end, value, &bytes, seconds, none, site);
+    if (rc != 0)
+        usp_take_back(end, value);
+    usp_bytes_release(&bytes);
+    return rc;
+}
+
 int usp_transact(struct usp_end *end, void *value, double seconds, int none, const char *site)
 {
     struct usp_bytes bytes = {value, 0, NULL};
@@ -307,17 +324,7 @@ int usp_transact(struct usp_end *end, void *value, double seconds, int none, con
             usp_take_over(end, value);
         return rc;
     }
-    int rc = usp_message_bytes(end->channel, value, &bytes);
-    if (rc < 0) {
-        usp_report("%s: this value cannot be sent over channel '%s'", site, end->channel->name);
-        return rc;
-    }
-    usp_let_go(end, value);
-    rc = transact_bytes(end, value, &bytes, seconds, none, site);
-    if (rc != 0)
-        usp_take_back(end, value);
-    usp_bytes_release(&bytes);
-    return rc;
+    return write_variable(end, value, seconds, none, site);
 }
 
 void usp_end_process(int outcome, struct usp_channel *channel)

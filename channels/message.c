@@ -1,19 +1,29 @@
 #include "channels/message.h"
 
+#include <endian.h>
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
 
+#include "channels/value.h"
 #include "runtime/arena.h"
 
-/* A message of variable length in a buffer. */
-struct parcel {
-    void *block;
-    size_t length;
+/* A message of variable length in a buffer: a block, or, where it is short, the bytes. */
+#define SHORT 15
+union parcel {
+    struct {
+        void *block;
+        uint64_t length; /* little-endian: its last byte is 0 */
+    };
+    struct {
+        char bytes[SHORT];
+        uint8_t is_short; /* IS_SHORT and the length */
+    };
 };
+#define IS_SHORT 0x80u
+_Static_assert(sizeof(union parcel) == SHORT + 1, "the mark is the last byte of the length");
 
 /* Where another processor has read what lies at `to` before, and it is more than a cache holds, a
    store that fetches its line first takes five times as long as one that does not. `rep movsb` does
@@ -37,30 +47,28 @@ void usp_copy_over(void *to, const void *from, size_t size)
     memcpy(to, from, size);
 }
 
-/* Jansson writes values that are nested more deeply than it reads. */
-static bool too_deep(const char *text, size_t length)
+/* A value's bytes lie in `room`, or in memory of their own. */
+static int encode(const json_t *json, struct usp_bytes *bytes, void *room, size_t size)
 {
-    if (length <= 2 * JSON_PARSER_MAX_DEPTH)
-        return false;
-    int depth = 0;
-    for (bool quoted = false; *text; text++) {
-        if (*text == '"')
-            quoted = !quoted;
-        else if (quoted)
-            text += *text == '\\';
-        else if (*text == '[' || *text == '{')
-            depth++;
-        else if (*text == ']' || *text == '}')
-            depth--;
-        if (depth > JSON_PARSER_MAX_DEPTH)
-            return true;
+    struct usp_packet packet = {.data = room, .room = size, .fixed = room, .fixed_room = size};
+    if (!json)
+        return 0;
+    usp_encode_message(&packet, json);
+    int rc = packet.error;
+    if (rc < 0) {
+        usp_packet_free(&packet);
+        return rc;
     }
-    return false;
+    bytes->data = packet.data;
+    bytes->length = packet.size;
+    bytes->owned = packet.data == room ? NULL : packet.data;
+    return 0;
 }
 
-int usp_message_bytes(const struct usp_channel *channel, const void *value, struct usp_bytes *bytes)
+int usp_message_bytes_in(const struct usp_channel *channel, const void *value, struct usp_bytes *bytes, void *room,
+                         size_t size)
 {
-    bytes->owned = NULL;
+    *bytes = (struct usp_bytes){NULL, 0, NULL};
     switch ((enum uvcsp_type)channel->type) {
     case UVCSP_TYPE_END:
         if (!usp_arena_is(((const uvcsp_end *)value)->end_, USP_BLOCK_END))
@@ -84,18 +92,15 @@ int usp_message_bytes(const struct usp_channel *channel, const void *value, stru
         bytes->length = s ? strlen(s) + 1 : 0;
         return 0;
     }
-    case UVCSP_TYPE_JSON: {
-        const json_t *json = *(const json_t *const *)value;
-        bytes->data = bytes->owned = json ? json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-        bytes->length = bytes->owned ? strlen(bytes->owned) : 0;
-        if (bytes->owned && too_deep(bytes->owned, bytes->length)) {
-            usp_bytes_release(bytes);
-            return -EINVAL;
-        }
-        return bytes->owned || !json ? 0 : -EINVAL;
-    }
+    case UVCSP_TYPE_JSON:
+        return encode(*(const json_t *const *)value, bytes, room, size);
     }
     return -EINVAL;
+}
+
+int usp_message_bytes(const struct usp_channel *channel, const void *value, struct usp_bytes *bytes)
+{
+    return usp_message_bytes_in(channel, value, bytes, NULL, 0);
 }
 
 void usp_bytes_release(struct usp_bytes *bytes)
@@ -113,6 +118,15 @@ void *usp_message_place(const struct usp_channel *channel, void *value, size_t l
     default:
         return malloc(length ? length : 1);
     }
+}
+
+static int land_json(json_t **valuep, const void *data, size_t length)
+{
+    json_t *json = length ? usp_decode_message(data, length) : NULL;
+    if (!json && length)
+        return -ENOMEM;
+    *valuep = json;
+    return 0;
 }
 
 int usp_message_settle(const struct usp_channel *channel, void *value, void *place, size_t length)
@@ -136,12 +150,9 @@ int usp_message_settle(const struct usp_channel *channel, void *value, void *pla
         *(char **)value = place;
         return 0;
     case UVCSP_TYPE_JSON: {
-        json_t *json = length ? json_loadb(place, length, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : NULL;
+        int rc = land_json(value, place, length);
         free(place);
-        if (!json && length)
-            return -ENOMEM;
-        *(json_t **)value = json;
-        return 0;
+        return rc;
     }
     }
     return -EINVAL;
@@ -159,6 +170,8 @@ int usp_message_land(const struct usp_channel *channel, void *value, const void 
         usp_copy(value, data, channel->size);
         return 0;
     }
+    if (channel->type == UVCSP_TYPE_JSON)
+        return land_json(value, data, length);
     void *place = usp_message_place(channel, value, length);
     if (!place)
         return -ENOMEM;
@@ -169,6 +182,13 @@ int usp_message_land(const struct usp_channel *channel, void *value, const void 
 
 /* ---- the buffer ---- */
 
+static struct usp_end *end_of(const void *value)
+{
+    uvcsp_end end;
+    memcpy(&end, value, sizeof end);
+    return end.end_;
+}
+
 static inline bool fixed(const struct usp_channel *channel)
 {
     return channel->type == UVCSP_TYPE_PLAIN || channel->type == UVCSP_TYPE_END;
@@ -176,7 +196,7 @@ static inline bool fixed(const struct usp_channel *channel)
 
 size_t usp_message_slot(const struct usp_channel *channel)
 {
-    return fixed(channel) ? channel->size : sizeof(struct parcel);
+    return fixed(channel) ? channel->size : sizeof(union parcel);
 }
 
 static inline void *slot_of(const struct usp_channel *channel, uint32_t n)
@@ -184,20 +204,33 @@ static inline void *slot_of(const struct usp_channel *channel, uint32_t n)
     return channel->buffer + usp_message_slot(channel) * (n & channel->mask);
 }
 
+static inline void *block_of(const union parcel *parcel)
+{
+    return parcel->is_short ? NULL : parcel->block;
+}
+
+static inline size_t length_of(const union parcel *parcel)
+{
+    return parcel->is_short ? parcel->is_short - IS_SHORT : (size_t)le64toh(parcel->length);
+}
+
 void *usp_buffer_block(const struct usp_channel *channel, uint32_t n)
 {
+    const void *slot = slot_of(channel, n);
     if (channel->type == UVCSP_TYPE_PLAIN)
         return NULL;
-    void *block; /* in a parcel as in an end, the first member */
-    memcpy(&block, slot_of(channel, n), sizeof block);
-    return block;
+    if (channel->type == UVCSP_TYPE_END)
+        return end_of(slot);
+    union parcel parcel;
+    memcpy(&parcel, slot, sizeof parcel);
+    return block_of(&parcel);
 }
 
 size_t usp_buffer_length(const struct usp_channel *channel)
 {
-    struct parcel parcel;
+    union parcel parcel;
     memcpy(&parcel, slot_of(channel, channel->read), sizeof parcel);
-    return parcel.length;
+    return length_of(&parcel);
 }
 
 /* One store moves a message in or out. A block that belongs to a message is made nobody's after it is in, and somebody's
@@ -209,29 +242,44 @@ static inline void step(uint32_t *count)
     atomic_signal_fence(memory_order_seq_cst);
 }
 
+static int pack(union parcel *parcel, const void *data, size_t length)
+{
+    if (length > 0 && length <= SHORT) {
+        memcpy(parcel->bytes, data, length);
+        parcel->is_short = (uint8_t)(IS_SHORT + length);
+        return 0;
+    }
+    parcel->block = NULL;
+    parcel->length = htole64(length);
+    if (length > 0) {
+        parcel->block = usp_arena_alloc(length, USP_BLOCK_MESSAGE);
+        if (!parcel->block)
+            return -ENOMEM;
+        usp_copy_over(parcel->block, data, length);
+    }
+    return 0;
+}
+
 int usp_buffer_put(struct usp_channel *channel, const void *data, size_t length)
 {
-    void *slot = slot_of(channel, channel->written);
-    struct parcel parcel = {NULL, length};
+    void *slot = slot_of(channel, channel->written), *block = NULL;
     if (channel->type == UVCSP_TYPE_PLAIN) {
         usp_copy(slot, data, channel->size);
     } else if (channel->type == UVCSP_TYPE_END) {
         memcpy(slot, data, channel->size);
-        memcpy(&parcel.block, data, sizeof parcel.block);
+        block = end_of(data);
     } else {
-        if (length > 0) {
-            parcel.block = usp_arena_alloc(length, USP_BLOCK_MESSAGE);
-            if (!parcel.block)
-                return -ENOMEM;
-            usp_copy_over(parcel.block, data, length);
-        }
+        union parcel parcel = {.bytes = {0}};
+        if (pack(&parcel, data, length) < 0)
+            return -ENOMEM;
         memcpy(slot, &parcel, sizeof parcel);
+        block = block_of(&parcel);
     }
     USP_FAILPOINT("buffer-filled");
     step(&channel->written);
     USP_FAILPOINT("buffer-put");
-    if (parcel.block)
-        usp_arena_set_owner(parcel.block, USP_NOBODY);
+    if (block)
+        usp_arena_set_owner(block, USP_NOBODY);
     return 0;
 }
 
@@ -248,16 +296,18 @@ void usp_buffer_skip(struct usp_channel *channel)
 int usp_buffer_get(struct usp_channel *channel, void *value)
 {
     const void *slot = slot_of(channel, channel->read);
-    struct parcel parcel = {NULL, 0};
+    void *block = NULL;
     if (fixed(channel)) {
         usp_copy(value, slot, channel->size);
     } else {
+        union parcel parcel;
         memcpy(&parcel, slot, sizeof parcel);
-        int rc = usp_message_land(channel, value, parcel.block, parcel.length);
+        block = block_of(&parcel);
+        int rc = usp_message_land(channel, value, parcel.is_short ? parcel.bytes : block, length_of(&parcel));
         if (rc < 0)
             return rc;
     }
     usp_buffer_skip(channel);
-    usp_arena_free(parcel.block);
+    usp_arena_free(block);
     return 0;
 }

@@ -37,6 +37,9 @@ static inline bool usp_is_plain(const struct usp_channel *channel)
 
 /* The bytes of a value. 0; -EINVAL: it cannot be encoded; -ENOMEM. */
 int usp_message_bytes(const struct usp_channel *channel, const void *value, struct usp_bytes *bytes);
+/* The same; a short one that has to be made lies in `room`. */
+int usp_message_bytes_in(const struct usp_channel *channel, const void *value, struct usp_bytes *bytes, void *room,
+                         size_t size);
 void usp_bytes_release(struct usp_bytes *bytes);
 
 /* The value from its bytes. 0, -ENOMEM, -EINVAL. */

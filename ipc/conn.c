@@ -100,22 +100,55 @@ int (uvcsp_conn_recv_bytes_into)(uvcsp_conn *conn, void *buffer, size_t room, si
 
 /* ---- values ---- */
 
+/* Jansson writes values that are nested more deeply than it reads. */
+static bool too_deep(const char *text, size_t length)
+{
+    if (length <= 2 * JSON_PARSER_MAX_DEPTH)
+        return false;
+    int depth = 0;
+    for (bool quoted = false; *text; text++) {
+        if (*text == '"')
+            quoted = !quoted;
+        else if (quoted)
+            text += *text == '\\';
+        else if (*text == '[' || *text == '{')
+            depth++;
+        else if (*text == ']' || *text == '}')
+            depth--;
+        if (depth > JSON_PARSER_MAX_DEPTH)
+            return true;
+    }
+    return false;
+}
+
+/* The text of a value, as recv_bytes has it; NULL: it cannot be encoded. */
+static char *text_of(const json_t *value, size_t *lengthp)
+{
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    *lengthp = text ? strlen(text) : 0;
+    if (text && too_deep(text, *lengthp)) {
+        free(text);
+        text = NULL;
+    }
+    return text;
+}
+
 int (uvcsp_conn_send)(uvcsp_conn *conn, json_t *value)
 {
-    static const struct usp_channel values = {.type = UVCSP_TYPE_JSON};
     const char *what = "uvcsp_conn_send";
-    struct usp_bytes text;
     int rc;
     if (!usp_conn_of(conn, what, &rc))
         return rc;
-    if (!value || usp_message_bytes(&values, &value, &text) < 0) {
+    size_t length = 0;
+    char *text = value ? text_of(value, &length) : NULL;
+    if (!text) {
         usp_report("%s: %s", what,
                    value ? "this value cannot be encoded"
                          : "the value is NULL; what made it has failed");
         return -EINVAL;
     }
-    rc = send_bytes(conn, &(uvcsp_bytes){text.owned, text.length}, what);
-    usp_bytes_release(&text);
+    rc = send_bytes(conn, &(uvcsp_bytes){text, length}, what);
+    free(text);
     return rc;
 }
 

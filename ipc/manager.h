@@ -3,7 +3,6 @@
    manager.c         the face: starting, stopping, making objects, calls
    manager_client.c  the calling side of a connection; one for each process and manager
    manager_line.c    a connection within the program
-   manager_code.c    values to bytes and back
    manager_server.c  the server: its processes, one request after the other
    manager_object.c  its table of objects
    manager_wait.c    operations that wait
@@ -24,6 +23,9 @@
 #include <uvcsp/pipe.h>
 
 #include "channels/channel.h"
+#include "channels/value.h"
+
+_Static_assert(UVCSP_MANAGER_DEPTH == USP_VALUE_DEPTH, "this is what values may be nested");
 
 /* ---- manager.c ---- */
 
@@ -48,29 +50,6 @@ uvcsp_manager *usp_manager_of(uvcsp_manager *manager, const char *what);
 uvcsp_manager *usp_manager_new(void);
 /* Sets what uvcsp_call_error() says; returns `status`. */
 __attribute__((format(printf, 2, 3))) int usp_call_failed(int status, const char *format, ...);
-
-/* ---- manager_code.c ---- */
-
-struct usp_packet {
-    char *data;
-    size_t size, room;
-    int error;  /* the first: -ENOMEM, -EINVAL */
-    int deeper; /* values may be nested so much more than UVCSP_MANAGER_DEPTH */
-    char *fixed; /* where a short one lies; NULL: in memory of its own */
-    size_t fixed_room;
-};
-#define USP_DEEPER 8 /* of an answer: what was put in, and the objects around it */
-/* Empty again. Memory that it had for a long one is given back. */
-void usp_packet_reset(struct usp_packet *buffer);
-void usp_packet_put(struct usp_packet *buffer, const void *data, size_t size);
-void usp_packet_free(struct usp_packet *buffer);
-/* Appends a value; the head of an array whose `n` elements follow. */
-void usp_encode(struct usp_packet *buffer, const json_t *value);
-void usp_encode_array(struct usp_packet *buffer, size_t n);
-/* A new reference; NULL for what is no value, or without memory. `*atp` moves on. */
-json_t *usp_decode(const char **atp, const char *end);
-/* The head of an array; false: it is none, or longer than what is there. */
-bool usp_decode_array(const char **atp, const char *end, size_t *np);
 
 /* ---- manager_line.c ---- */
 

@@ -119,12 +119,33 @@ TEST(a_buffer_gives_back_in_order_also_when_its_counters_wrap)
     }
 }
 
+TEST(a_message_of_any_length_goes_through_a_buffer_and_a_short_one_needs_no_block)
+{
+    struct usp_channel *channel = floor_channel(sizeof(uvcsp_bytes), UVCSP_TYPE_BYTES, 2);
+    size_t before = usp_arena_count(USP_BLOCK_MESSAGE);
+    char data[200];
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (char)(0xff - i);
+    for (size_t length = 0; length <= sizeof data; length++) {
+        uvcsp_bytes out;
+        ck_assert_int_eq(usp_buffer_put(channel, data, length), 0);
+        ck_assert_uint_eq(usp_arena_count(USP_BLOCK_MESSAGE) - before, length > 15);
+        ck_assert_int_eq(usp_buffer_block(channel, channel->read) != NULL, length > 15);
+        ck_assert_uint_eq(usp_buffer_length(channel), length);
+        ck_assert_int_eq(usp_buffer_get(channel, &out), 0);
+        ck_assert_uint_eq(out.size, length);
+        ck_assert(length == 0 ? !out.data : memcmp(out.data, data, length) == 0);
+        free(out.data);
+        ck_assert_uint_eq(usp_arena_count(USP_BLOCK_MESSAGE), before);
+    }
+}
+
 TEST(what_is_dropped_from_a_buffer_leaves_no_block)
 {
     struct usp_channel *channel = floor_channel(sizeof(char *), UVCSP_TYPE_STRING, 4);
     size_t before = usp_arena_count(USP_BLOCK_MESSAGE);
     for (int i = 0; i < 4; i++)
-        ck_assert_int_eq(usp_buffer_put(channel, "some text", 10), 0);
+        ck_assert_int_eq(usp_buffer_put(channel, "text that is not short", 23), 0);
     ck_assert_uint_eq(usp_arena_count(USP_BLOCK_MESSAGE), before + 4);
     usp_buffer_drop(channel);
     ck_assert_uint_eq(usp_arena_count(USP_BLOCK_MESSAGE), before);
@@ -134,7 +155,7 @@ TEST(a_channel_that_goes_takes_its_buffer_with_it)
 {
     size_t channels = usp_arena_count(USP_BLOCK_CHANNEL), messages = usp_arena_count(USP_BLOCK_MESSAGE);
     struct usp_channel *channel = floor_channel(sizeof(char *), UVCSP_TYPE_STRING, 4);
-    ck_assert_int_eq(usp_buffer_put(channel, "some text", 10), 0);
+    ck_assert_int_eq(usp_buffer_put(channel, "text that is not short", 23), 0);
     uvcsp_channel_free(channel);
     ck_assert_uint_eq(usp_arena_count(USP_BLOCK_CHANNEL), channels);
     ck_assert_uint_eq(usp_arena_count(USP_BLOCK_MESSAGE), messages);
