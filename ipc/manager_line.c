@@ -1,8 +1,9 @@
 /* A connection within the program: a channel of cells each way, and one each way for what is too long for a cell. Cells lie
    in the arena, so one is copied once, straight to where the other side waits for it, and nothing is allocated for it.
 
-   An answer is put in a buffer of one cell. A client that has asked looks there for as long as an answer takes, if the server runs on
-   another processor, before it waits as others do: so nobody has to be woken. Each time in vain makes the next ones rarer. */
+   An answer is put in a buffer of one cell. A client that has asked looks there for as long as an answer takes, before it waits as
+   others do: so nobody has to be woken. Where the server runs on the same processor it gives that up meanwhile. Each time in
+   vain makes the next ones rarer; and now and then it waits all the same, so that the loop of its worker has a turn. */
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #define LONG_ENOUGH 12000u /* ticks of the cycle counter: 4 to 6 microseconds */
 #define MOST_SKIPPED 1023u
 #define LOOKS 16           /* between two looks at the clock */
+#define TURN_DUE (10 * USP_POLL_TICKS) /* since the loop has had a turn: some 0.3 milliseconds */
 
 int usp_line_init(struct usp_line *line)
 {
@@ -65,21 +67,26 @@ static bool over(const struct usp_channel *channel)
 
 void usp_line_look(struct usp_line *line, int processor)
 {
-    if (line->never_looks || usp_sched.head || processor == sched_getcpu())
+    if (line->never_looks || usp_sched.head)
         return;
     if (line->skip > 0) {
         line->skip--;
         return;
     }
+    uint64_t start = usp_ticks(), theirs = 0;
+    if ((int64_t)(start - usp_sched.polled) > TURN_DUE)
+        return;
     const struct usp_channel *channel = ((const struct usp_end *)line->in)->channel;
-    uint64_t start = usp_ticks();
-    while (!over(channel))
-        if (usp_ticks() - start > LONG_ENOUGH) {
-            line->penalty = 2 * line->penalty + 1 < MOST_SKIPPED ? 2 * line->penalty + 1 : MOST_SKIPPED;
-            line->skip = line->penalty;
+    bool shared = processor == sched_getcpu();
+    do {
+        theirs += shared ? usp_processor_yield() : 0;
+        if (over(channel)) {
+            line->penalty -= (line->penalty + 7) / 8;
             return;
         }
-    line->penalty -= (line->penalty + 7) / 8;
+    } while (usp_ticks() - start - theirs < LONG_ENOUGH);
+    line->penalty = 2 * line->penalty + 1 < MOST_SKIPPED ? 2 * line->penalty + 1 : MOST_SKIPPED;
+    line->skip = line->penalty;
 }
 
 int usp_line_receive(struct usp_line *line, uvcsp_bytes *bytes)

@@ -58,6 +58,16 @@ void usp_processor_back(void)
     linger.since = usp_ticks();
 }
 
+uint64_t usp_processor_yield(void)
+{
+    usp_processor_leave();
+    uint64_t before = atomic_load_explicit(used(), memory_order_relaxed);
+    sched_yield();
+    uint64_t theirs = atomic_load_explicit(used(), memory_order_relaxed) - before;
+    usp_processor_back();
+    return theirs;
+}
+
 void usp_linger_reset(void)
 {
     const char *text = getenv("UVCSP_SPIN");
@@ -89,11 +99,7 @@ static bool mail(void)
 /* `usedp`: has another worker had the processor? */
 static bool others(bool *usedp)
 {
-    usp_processor_leave();
-    uint64_t before = atomic_load_explicit(used(), memory_order_relaxed);
-    sched_yield();
-    uint64_t theirs = atomic_load_explicit(used(), memory_order_relaxed) - before;
-    usp_processor_back();
+    uint64_t theirs = usp_processor_yield();
     *usedp = theirs > 0;
     linger.theirs += theirs;
     if (!atomic_load_explicit(&usp_worker_of(usp_worker_index())->mailbox, memory_order_relaxed))

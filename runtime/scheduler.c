@@ -19,9 +19,6 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
-/* libuv gets a turn when that many ticks of the cycle counter have passed: some 30 microseconds. An idle
-   turn costs as much as forty communications. */
-#define POLL_TICKS 60000
 /* Where there is no loop yet the first turn comes later: a worker that has ended by then has never needed one. */
 #define GRACE_TICKS 600000
 
@@ -345,7 +342,7 @@ void usp_loop_for_ever(void)
         if (usp_sched_hooks.drain)
             usp_sched_hooks.drain();
         if (usp_sched.head) {
-            if ((int64_t)(usp_ticks() - usp_sched.polled) > POLL_TICKS)
+            if ((int64_t)(usp_ticks() - usp_sched.polled) > USP_POLL_TICKS)
                 usp_poll();
         } else {
             outside = true;

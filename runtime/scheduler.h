@@ -286,6 +286,9 @@ __attribute__((noreturn)) void usp_loop_for_ever(void);
 
 /* The cycle counter, or what comes nearest to it. */
 uint64_t usp_ticks(void);
+/* libuv gets a turn when that many ticks of the cycle counter have passed: some 30 microseconds. An idle
+   turn costs as much as forty communications. */
+#define USP_POLL_TICKS 60000
 
 /* What the floor of workers does in the loop's fibre: empty the mailbox; wait awake for a moment (false: not
    tried); sleep, unless there is something to do; is there nothing left to do for ever? */

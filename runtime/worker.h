@@ -218,6 +218,8 @@ bool usp_linger(void);
 /* This worker is about to give up its processor, and has it back. */
 void usp_processor_leave(void);
 void usp_processor_back(void);
+/* Gives it up, for as long as others want it; in ticks, how long other workers have had it. */
+uint64_t usp_processor_yield(void);
 /* In a worker that begins. */
 void usp_linger_reset(void);
 /* The same, in a new worker: what the environment says is known. */

@@ -1,4 +1,6 @@
 /* The end of managers, and of objects that somebody waits for. */
+#include <sched.h>
+
 #include <uvcsp/ipc.h>
 
 #include "runtime/arena.h"
@@ -203,6 +205,43 @@ TEST(managers_do_not_mix)
     ck_assert_int_eq(uvcsp_manager_stop(other), 0);
     ck_assert_int_eq(uvcsp_mvalue_set(b, json_null()), UVCSP_RETIRED);
     ck_assert_int_eq(uvcsp_mvalue_set(a, json_null()), 0);
+}
+
+/* ---- others of the caller's worker ---- */
+
+PROCESS(ticks, VAL(bool *, over))
+{
+    for (int i = 0; i < 20; i++)
+        uvcsp_sleep(0.001);
+    *over = true;
+}
+
+PROCESS(calls_all_the_time, VAL(uvcsp_proxy, list), VAL(bool *, over))
+{
+    while (!*over)
+        MUST_BE(uvcsp_mlist_len(list), 0);
+}
+
+PROCESS(calls_and_ticks, VAL(uvcsp_proxy, list))
+{
+    bool over = false;
+    MUST_BE(CO(calls_all_the_time(list, &over), ticks(&over)), UVCSP_OK);
+}
+
+TEST(timers_of_a_worker_have_their_turn_while_it_calls, .times = 2, .seconds = 60)
+{
+    cpu_set_t all, one;
+    ck_assert_int_eq(sched_getaffinity(0, sizeof all, &all), 0);
+    uvcsp_proxy list = uvcsp_manager_list(m, NULL);
+    if (_i == 1) { /* who calls and the manager on one processor */
+        CPU_ZERO(&one);
+        CPU_SET(sched_getcpu(), &one);
+        ck_assert_int_eq(sched_setaffinity(uvcsp_manager_pid(m), sizeof one, &one), 0);
+        ck_assert_int_eq(sched_setaffinity(0, sizeof one, &one), 0);
+    }
+    ck_assert_int_eq(PAR(calls_and_ticks(list)), UVCSP_OK);
+    ck_assert_int_eq(sched_setaffinity(0, sizeof all, &all), 0);
+    ck_assert_int_eq(sched_setaffinity(uvcsp_manager_pid(m), sizeof all, &all), 0);
 }
 
 TEST(a_freed_object_leaves_its_place_and_an_old_proxy_finds_nothing)
