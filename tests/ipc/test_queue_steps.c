@@ -72,7 +72,7 @@ static bool die_at(long nth, size_t length)
 static const struct {
     size_t length;
     long steps; /* that it has at least */
-} cases[] = {{8, 40}, {24, 60}, {100, 60}};
+} cases[] = {{8, 20}, {24, 30}, {100, 30}};
 
 TEST(whatever_step_a_producer_dies_at_a_join_ends, .times = sizeof cases / sizeof *cases, .seconds = 170)
 {
