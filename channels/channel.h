@@ -97,7 +97,8 @@ enum {
 /* What a rendezvous touches comes first, in a line of the cache. */
 struct usp_channel {
     union {
-        uint64_t gate;           /* all of these: what the fast ways ask, in one comparison (usp_gates) */
+        uint64_t gate;           /* all of these: what the fast ways ask, in one comparison (usp_gates). Not atomic, or no compiler
+                                    would compare it where it lies; it is one load of eight bytes all the same */
         struct {
             _Atomic uint32_t bias;   /* index of the worker that it is biased to, plus 1; 0; USP_REVOKING */
             uint8_t slow;            /* USP_RENDEZVOUS ... */

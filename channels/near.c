@@ -117,24 +117,28 @@ static inline __attribute__((always_inline)) int look_at(const uvcsp_guard *guar
     if (!offer)
         return NOBODY;
     void *value = side == USP_READER ? guard->data : usp_place_of(guard);
-    uint32_t size = channel->plain_size;
     if (__builtin_expect(!value, 0))
         return GENERALLY;
-    if (plainly && __builtin_expect(!offer->single || (size != 4 && size != 8), 0))
+    if (plainly && __builtin_expect(!offer->single, 0))
         return GENERALLY;
     if (__builtin_expect(!usp_pass(channel, pass), 0))
         return GENERALLY;
     if (!plainly)
         return meet(channel, side, value);
+    void *to = side == USP_READER ? value : offer->data;
+    const void *from = side == USP_READER ? offer->data : value;
+    if (__builtin_expect(channel->plain_size == 4, 1)) {
+        memcpy(to, from, 4);
+    } else if (channel->plain_size == 8) {
+        memcpy(to, from, 8);
+    } else {
+        usp_unlock_biased(channel);
+        return GENERALLY;
+    }
     struct usp_task *task = usp_task_of_single(offer);
     usp_unlink_head(queue, offer);
     usp_claim_single(task);
     usp_unlock_biased(channel);
-    void *to = side == USP_READER ? value : offer->data;
-    const void *from = side == USP_READER ? offer->data : value;
-    memcpy(to, from, 4);
-    if (size != 4)
-        memcpy((char *)to + 4, (const char *)from + 4, 4);
     usp_ready_partner(task->fibre, side == USP_WRITER);
     return MET;
 }
@@ -148,19 +152,20 @@ static inline __attribute__((always_inline)) const uvcsp_guard *look(const uvcsp
     bool timed = false;
     *why = USP_RETRY;
     do {
-        if (guard->on) {
-            int met = NOBODY;
-            if (guard->kind == UVCSP_GUARD_READ)
+        int met = NOBODY;
+        if (guard->kind == UVCSP_GUARD_READ) {
+            if (guard->on)
                 met = look_at(guard, USP_READER, pass, plainly);
-            else if (guard->kind == UVCSP_GUARD_WRITE)
+        } else if (*(const volatile bool *)&guard->on) { /* not to be loaded before it is known that it is no READ */
+            if (guard->kind == UVCSP_GUARD_WRITE)
                 met = look_at(guard, USP_WRITER, pass, plainly);
             else if (!plainly && guard->kind == UVCSP_GUARD_TIMEOUT && guard->seconds > 0)
                 timed = true;
             else
                 met = GENERALLY;
-            if (met != NOBODY)
-                return met == MET ? guard : NULL;
         }
+        if (met != NOBODY)
+            return met == MET ? guard : NULL;
         if (++guard == end)
             guard = guards;
     } while (guard != from);
