@@ -109,6 +109,7 @@ static bool guards_nothing(const uvcsp_guard *guard)
 static long choose(struct usp_choice *choice)
 {
     usp_current()->failed = -1;
+    usp_choice_no_habit();
     struct usp_end *first = usp_choice_first(choice);
     struct usp_fibre *fibre = usp_current();
     usp_choice_start(choice, first);

@@ -110,6 +110,11 @@ long usp_choice_wait(struct usp_choice *choice, struct usp_task *self);
 /* The process has been woken, with an outcome: the same, and its other offers are taken back. */
 long usp_choice_woken(struct usp_choice *choice, struct usp_task *self);
 
+/* ---- near.c ---- */
+
+/* The mark of the choice that the calling process does over and over is in its end from here on. */
+void usp_choice_no_habit(void);
+
 /* ---- alt.c ---- */
 
 /* All of a choice, in the general way. Ends the process, or aborts, where uvcsp_choose() has to; `site` is usp_alt_site

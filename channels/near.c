@@ -13,69 +13,13 @@
    nothing returns over a switch of stacks: each such return would be predicted wrongly. */
 #include <string.h>
 
-#include "channels/choice.h"
+#include "channels/near.h"
 #include "runtime/arena.h"
-
-static inline enum usp_side side_of(const uvcsp_guard *guard)
-{
-    return (enum usp_side)(guard->kind - UVCSP_GUARD_READ);
-}
 
 static inline bool is_ordinary(const struct usp_end *end, enum usp_side side)
 {
     return (uintptr_t)end > 4096 && /* NULL, or of a field of what is NULL */
            end->head == (struct usp_end){.magic = USP_END_MAGIC, .side = (uint8_t)side}.head;
-}
-
-/* ---- parking ---- */
-
-/* A choice under way: how many guards, and how. */
-static inline uint64_t packed(size_t n, enum uvcsp_choice mode)
-{
-    return n | (uint64_t)mode << 32;
-}
-static inline size_t n_of(uint64_t choice)
-{
-    return (uint32_t)choice;
-}
-static inline enum uvcsp_choice mode_of(uint64_t choice)
-{
-    return (enum uvcsp_choice)(choice >> 32);
-}
-static inline bool is_fair(uint64_t choice)
-{
-    return mode_of(choice) != UVCSP_PRI && n_of(choice) > 1;
-}
-static inline uint32_t offset_of(const uvcsp_guard *guards, const uvcsp_guard *guard)
-{
-    return (uint32_t)((const char *)guard - (const char *)guards);
-}
-
-typedef int then_fn(void *guards, uint64_t choice, const void *site, const void *from);
-
-__attribute__((noinline)) static int park_slowly(void *guards, uint64_t choice, const void *site, const void *from,
-                                                 then_fn *then)
-{
-    usp_park();
-    return then(guards, choice, site, from);
-}
-
-/* Parks; then(guards, choice, site, from) goes on. `next`: the first of the queue, or NULL. */
-static inline __attribute__((always_inline)) int park_then(struct usp_fibre *next, then_fn *then, void *guards,
-                                                           uint64_t choice, const void *site, const void *from)
-{
-#ifdef USP_PARK_TAIL
-    if (__builtin_expect(next && next->sp, 1)) {
-        if (__builtin_expect(--usp_sched.turns != 0, 1)) {
-            usp_sched.head = next->next;
-            return usp_park_then(guards, choice, site, from, then, next);
-        }
-        usp_sched.turns = 1; /* it is counted again */
-    }
-#else
-    (void)next;
-#endif
-    return park_slowly(guards, choice, site, from, then);
 }
 
 /* ---- looking ---- */
@@ -143,15 +87,18 @@ static inline __attribute__((always_inline)) int look_at(const uvcsp_guard *guar
     return MET;
 }
 
-/* The guard that was taken; NULL, and `*why`: USP_RETRY, that is no matter for this function, or USP_WAITS. */
-static inline __attribute__((always_inline)) const uvcsp_guard *look(const uvcsp_guard *guards, size_t n,
-                                                                     const uvcsp_guard *from, bool plainly, int *why)
+/* The guard that was taken; NULL, and `*why`: USP_RETRY, that is no matter for this function, or USP_WAITS. Looks first at
+   `from`, which is `end` and not `guards` where the first comes first. */
+static inline __attribute__((always_inline)) const uvcsp_guard *look(const uvcsp_guard *guards, const uvcsp_guard *end,
+                                                                     const uvcsp_guard *from, uint64_t pass,
+                                                                     bool plainly, int *why)
 {
-    uint64_t pass = usp_gates[USP_RENDEZVOUS];
-    const uvcsp_guard *guard = from, *end = &guards[n];
+    const uvcsp_guard *guard = from;
     bool timed = false;
     *why = USP_RETRY;
     do {
+        if (guard == end)
+            guard = guards;
         int met = NOBODY;
         if (guard->kind == UVCSP_GUARD_READ) {
             if (guard->on)
@@ -166,151 +113,13 @@ static inline __attribute__((always_inline)) const uvcsp_guard *look(const uvcsp
         }
         if (met != NOBODY)
             return met == MET ? guard : NULL;
-        if (++guard == end)
-            guard = guards;
-    } while (guard != from);
-    if (!timed && pass != UINT64_MAX) /* a foreign thread may have looked at no channel */
+    } while (++guard != from);
+    if (!timed)
         *why = USP_WAITS;
     return NULL;
 }
 
-/* ---- waiting ---- */
-
-/* A bias is gone: the offers are taken back that have been made until then. No one has seen them. */
-__attribute__((noinline, cold)) static void take_back(struct usp_offer *offers, size_t n)
-{
-    for (size_t k = 0; k < n; k++)
-        usp_unlink(&offers[k]);
-    for (size_t k = 0; k < n; k++)
-        usp_unlock_biased(offers[k].channel);
-}
-
-/* Takes all locks, makes the offers, and gives the locks back. False: it cannot be done. */
-static inline bool offer_all(const uvcsp_guard *guards, size_t n, struct usp_task *self,
-                             struct usp_offer *offers)
-{
-    struct usp_offer *offer = offers;
-    uint32_t k = 0;
-    for (size_t i = 0; i < n; i++) {
-        const uvcsp_guard *guard = &guards[i];
-        if (!guard->on)
-            continue;
-        struct usp_channel *channel = ((struct usp_end *)guard->subject)->channel;
-        /* A channel that stands among the guards twice is locked already, and must not be let go by a second
-           attempt that finds the bias gone. Nobody else is inside: others are of other workers. */
-        bool inside = atomic_load_explicit(&channel->inside, memory_order_relaxed) == 1;
-        if (__builtin_expect(!inside && !usp_lock_biased(channel), 0)) {
-            take_back(offers, k);
-            return false;
-        }
-        enum usp_side side = side_of(guard);
-        offer->channel = channel;
-        offer->task = self;
-        offer->data = side == USP_READER ? guard->data : usp_place_of(guard);
-        offer->index = k++;
-        offer->length = channel->plain_size;
-        offer->marks = (struct usp_offer){.queued = 1}.marks;
-        offer->side = (uint8_t)side;
-        offer->stash = NULL;
-        usp_enqueue_at(channel, offer++, side);
-    }
-    usp_task_arming(self);
-    usp_task_open(self);
-    usp_task_armed(self);
-    while (offer-- != offers)
-        usp_unlock_biased(offer->channel);
-    return true;
-}
-
-static inline void withdraw(struct usp_offer *offer, size_t n)
-{
-    for (; n > 0; n--, offer++) {
-        struct usp_channel *channel = offer->channel;
-        if (__builtin_expect(!usp_lock_biased(channel), 0)) { /* it was taken away while we waited */
-            usp_lock(channel);
-            if (offer->queued)
-                usp_unlink(offer);
-            usp_unlock(channel);
-            continue;
-        }
-        if (offer->queued)
-            usp_unlink(offer);
-        usp_unlock_biased(channel);
-    }
-}
-
-static inline size_t guard_of(const uvcsp_guard *guards, size_t offer)
-{
-    for (size_t i = 0;; i++)
-        if (guards[i].on && offer-- == 0)
-            return i;
-}
-
-/* That guard was taken, or had ended: the next time it comes last. Others may have run since the first end was looked at. */
-static inline __attribute__((always_inline)) void leave_mark(const uvcsp_guard *guards, bool fair, const uvcsp_guard *guard)
-{
-    struct usp_end *first = guards[0].subject;
-    if (fair && first->magic == USP_END_MAGIC)
-        first->fair_next = offset_of(guards, guard + 1);
-}
-
-/* Woken by an end, or from another worker. */
-__attribute__((noinline, cold)) static int woken(uvcsp_guard *guards, uint64_t packed_choice, const char *site,
-                                                 struct usp_task *self)
-{
-    struct usp_choice choice = {.guards = guards, .n = n_of(packed_choice), .site = site,
-                                .n_offers = usp_wait_of(self)->n};
-    long result = usp_choice_woken(&choice, self);
-    if (result == -UVCSP_POISONED || result == -UVCSP_RETIRED) {
-        usp_current()->failed = (int)choice.ended;
-        leave_mark(guards, is_fair(packed_choice), &guards[choice.ended]);
-    }
-    if (result == USP_RETRY)
-        return usp_choice_generally(guards, n_of(packed_choice), mode_of(packed_choice), site);
-    return usp_choice_over(result, guards, site);
-}
-
-static inline __attribute__((always_inline)) int taken(const uvcsp_guard *guards, bool fair, const uvcsp_guard *guard)
-{
-    usp_current()->failed = -1;
-    leave_mark(guards, fair, guard);
-    return (int)(guard - guards);
-}
-
-static int waited(void *guards, uint64_t choice, const void *site, const void *from)
-{
-    (void)from;
-    struct usp_task *self = usp_current()->task;
-    if (__builtin_expect(self->outcome != 0, 0))
-        return woken(guards, choice, site, self);
-    size_t guard = usp_commit_index(atomic_load_explicit(&self->commit, memory_order_acquire));
-    size_t n_offers = usp_wait_of(self)->n;
-    withdraw(usp_offers_of(self), n_offers);
-    atomic_store_explicit(&self->commit, USP_NONE, memory_order_relaxed);
-    if (n_offers != n_of(choice))
-        guard = guard_of(guards, guard);
-    return taken(guards, is_fair(choice), (uvcsp_guard *)guards + guard);
-}
-
-/* All guards that are on have been looked at, and are of channels where nobody waits. */
-__attribute__((noinline)) static int wait_here(uvcsp_guard *guards, uint64_t choice, const char *site)
-{
-    struct usp_task *self = usp_current()->task;
-    struct usp_wait *wait = usp_wait_of(self);
-    size_t n = n_of(choice), n_offers = 0;
-    bool all_good = true;
-    for (size_t i = 0; i < n; i++) {
-        n_offers += guards[i].on;
-        all_good &= !guards[i].on || usp_place_of(&guards[i]);
-    }
-    if (all_good && n_offers > 0 && (n_offers == 1 || n_offers <= wait->room)) {
-        wait->n = (uint32_t)n_offers;
-        self->site = usp_alt_place(site);
-        if (offer_all(guards, n, self, usp_offers_of(self)))
-            return park_then(usp_sched.head, waited, guards, choice, site, NULL);
-    }
-    return usp_choice_generally(guards, n, mode_of(choice), site);
-}
+/* ---- others first ---- */
 
 /* Nobody waited at any of the channels, but others were ready to run, and might be the partners that the choice looks
    for. To let them run and look again costs half of what offers cost that are then taken back. Where that was
@@ -319,54 +128,93 @@ __attribute__((noinline)) static int again_slowly(uvcsp_guard *guards, uint64_t 
                                                   const uvcsp_guard *from)
 {
     int why;
-    const uvcsp_guard *guard = look(guards, n_of(choice), from, false, &why);
+    const uvcsp_guard *guard = look(guards, guards + usp_near_n(choice), from, usp_gates[USP_RENDEZVOUS], false, &why);
     struct usp_fibre *fibre = usp_current();
     if (guard) {
         fibre->hasty = fibre->hasty_after = 0;
-        return taken(guards, is_fair(choice), guard);
+        return usp_near_taken(guards, choice, guard);
     }
     fibre->hasty = fibre->hasty_after = (fibre->hasty_after * 2 + 1) & 63;
     if (why == USP_WAITS && !fibre->kill)
-        return wait_here(guards, choice, site);
-    return usp_choice_generally(guards, n_of(choice), mode_of(choice), site);
+        return usp_near_wait(guards, choice, site);
+    return usp_choice_generally(guards, usp_near_n(choice), usp_near_mode(choice), site);
 }
 
-static inline __attribute__((always_inline)) int again_if(bool fair, uvcsp_guard *guards, uint64_t choice,
-                                                          const void *site, const void *from)
+static int again(void)
 {
-    int why;
-    const uvcsp_guard *guard = look(guards, n_of(choice), from, true, &why);
-    if (__builtin_expect(!guard, 0))
-        return again_slowly(guards, choice, site, from);
     struct usp_fibre *fibre = usp_current();
+    const struct usp_chosen *chosen = &fibre->chosen;
+    uvcsp_guard *guards = chosen->guards;
+    int why;
+    const uvcsp_guard *guard =
+        look(guards, guards + usp_near_n(chosen->choice), chosen->from, usp_gates[USP_RENDEZVOUS], true, &why);
+    if (__builtin_expect(!guard, 0))
+        return again_slowly(guards, chosen->choice, chosen->site, chosen->from);
     fibre->hasty = fibre->hasty_after = 0;
-    return taken(guards, fair, guard);
+    return usp_near_taken(guards, chosen->choice, guard);
 }
 
-static int again_fair(void *guards, uint64_t choice, const void *site, const void *from)
+static inline uint64_t usual(const struct usp_habit *habit)
 {
-    return again_if(true, guards, choice, site, from);
+    return USP_USUAL | usp_near_packed(habit->n, UVCSP_FAIR);
 }
 
-static int again(void *guards, uint64_t choice, const void *site, const void *from)
+static int again_as_usual(void)
 {
-    return again_if(false, guards, choice, site, from);
+    struct usp_fibre *fibre = usp_current();
+    struct usp_habit *habit = &fibre->habit;
+    int why;
+    const uvcsp_guard *guard = look(habit->guards, habit->end, habit->from, usp_gates[USP_RENDEZVOUS], true, &why);
+    if (__builtin_expect(!guard, 0))
+        return again_slowly(habit->guards, usual(habit), habit->site, habit->from);
+    fibre->hasty = fibre->hasty_after = 0;
+    fibre->failed = -1;
+    habit->from = guard + 1;
+    return (int)(guard - habit->guards);
 }
 
-static inline __attribute__((always_inline)) int wait_or_let_run(bool fair, uvcsp_guard *guards, uint64_t choice,
-                                                                 const char *site, const uvcsp_guard *from)
+/* It has come in vain lately: it is left out that time. `next`: the first of the queue, or NULL. */
+static inline bool is_hasty(struct usp_fibre *fibre, const struct usp_fibre *next)
+{
+    if (next && fibre->hasty == 0)
+        return false;
+    fibre->hasty -= next && fibre->hasty > 0;
+    return true;
+}
+
+static inline void to_the_end(struct usp_fibre *fibre)
+{
+    fibre->next = NULL;
+    usp_sched.tail->next = fibre;
+    usp_sched.tail = fibre;
+}
+
+__attribute__((noinline)) static int wait_or_let_run(uvcsp_guard *guards, uint64_t choice, const char *site,
+                                                     const uvcsp_guard *from)
 {
     struct usp_fibre *fibre = usp_current(), *next = usp_sched.head;
     if (!fibre->task || fibre->kill)
-        return usp_choice_generally(guards, n_of(choice), mode_of(choice), site);
-    if (next && fibre->hasty == 0) {
-        fibre->next = NULL; /* to the end of the queue */
-        usp_sched.tail->next = fibre;
-        usp_sched.tail = fibre;
-        return park_then(next, fair ? again_fair : again, guards, choice, site, from);
-    }
-    fibre->hasty -= next && fibre->hasty > 0;
-    return wait_here(guards, choice, site);
+        return usp_choice_generally(guards, usp_near_n(choice), usp_near_mode(choice), site);
+    if (is_hasty(fibre, next))
+        return usp_near_wait(guards, choice, site);
+    to_the_end(fibre);
+    usp_near_note(guards, choice, site, from);
+    return usp_near_park(next, again);
+}
+
+__attribute__((noinline)) static int wait_as_usual(struct usp_fibre *fibre)
+{
+    struct usp_habit *habit = &fibre->habit;
+    return wait_or_let_run(habit->guards, usual(habit), habit->site, habit->from);
+}
+
+static inline __attribute__((always_inline)) int wait_or_let_run_as_usual(struct usp_fibre *fibre)
+{
+    struct usp_fibre *next = usp_sched.head;
+    if (__builtin_expect(!next || fibre->hasty != 0 || !fibre->task || fibre->kill, 0))
+        return wait_as_usual(fibre);
+    to_the_end(fibre);
+    return usp_near_park(next, again_as_usual);
 }
 
 /* ---- all of it ---- */
@@ -375,13 +223,52 @@ __attribute__((noinline)) static int choose_slowly(uvcsp_guard *guards, uint64_t
                                                    const uvcsp_guard *from)
 {
     int why;
-    const uvcsp_guard *guard = look(guards, n_of(choice), from, false, &why);
+    const uvcsp_guard *guard = look(guards, guards + usp_near_n(choice), from, usp_gates[USP_RENDEZVOUS], false, &why);
     if (guard)
-        return taken(guards, is_fair(choice), guard);
-    if (why == USP_WAITS)
-        return wait_or_let_run(is_fair(choice), guards, choice, site, from);
-    return usp_choice_generally(guards, n_of(choice), mode_of(choice), site);
+        return usp_near_taken(guards, choice, guard);
+    if (why == USP_WAITS && usp_gates[USP_RENDEZVOUS] != UINT64_MAX) /* a foreign thread may have looked at no channel */
+        return wait_or_let_run(guards, choice, site, from);
+    return usp_choice_generally(guards, usp_near_n(choice), usp_near_mode(choice), site);
 }
+
+/* A process does one choice over and over, as a rule. What would have to be found out of its guards each time is kept in its
+   fibre then, and where it goes on as well: the mark in the first end holds what was true before, until the habit ends. */
+static inline bool has_habit(const struct usp_fibre *fibre)
+{
+    return fibre->habit.guards != (const void *)fibre;
+}
+
+void usp_choice_no_habit(void)
+{
+    struct usp_fibre *fibre = usp_current();
+    struct usp_habit *habit = &fibre->habit;
+    if (!has_habit(fibre))
+        return;
+    struct usp_end *first = (struct usp_end *)(uintptr_t)habit->first;
+    if (usp_arena_holds(first, sizeof *first) && first->magic == USP_END_MAGIC && first->fair_key == habit->key &&
+        first->task == fibre->task) /* else it is another's by now */
+        first->fair_next = (uint32_t)((const char *)habit->from - (const char *)habit->guards);
+    habit->guards = (void *)fibre;
+}
+
+/* The mark of that choice is in its first end. */
+__attribute__((noinline)) static void make_habit(struct usp_fibre *fibre, uvcsp_guard *guards, size_t n, const char *site)
+{
+    struct usp_end *first = guards[0].subject;
+    usp_choice_no_habit();
+    fibre->habit = (struct usp_habit){
+        .guards = guards,
+        .end = guards + n,
+        .from = (uvcsp_guard *)((char *)guards + first->fair_next),
+        .n = n,
+        .first = first,
+        .last = guards[n - 1].subject,
+        .site = site,
+        .key = first->fair_key,
+    };
+}
+
+#define USP_HABIT 8 /* so many choices that are none make one of the last */
 
 /* By priority, or of one guard, or of far too many, or it is not known where to start. */
 __attribute__((noinline)) static int choose_otherwise(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode,
@@ -389,31 +276,66 @@ __attribute__((noinline)) static int choose_otherwise(uvcsp_guard *guards, size_
 {
     if (!guards || n - 1 >= USP_MOST_GUARDS || (n > 1 && mode != UVCSP_PRI))
         return usp_choice_generally(guards, n, mode, site);
-    return choose_slowly(guards, packed(n, mode), site, guards);
+    return choose_slowly(guards, usp_near_packed(n, mode), site, guards + n);
 }
 
 /* What stands first is an end if it is in the arena and its key matches: of one that is freed, or nobody's, that is 0
    (unlink_end). */
-static inline __attribute__((always_inline)) int choose(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode,
-                                                        const char *site)
+__attribute__((noinline)) static int choose_anew(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const char *site)
 {
-    if (__builtin_expect(mode == UVCSP_PRI || !guards || n - 2 >= USP_MOST_GUARDS - 1, 0))
+    if (mode == UVCSP_PRI || !guards || n - 2 >= USP_MOST_GUARDS - 1 || usp_gates[USP_RENDEZVOUS] == UINT64_MAX)
         return choose_otherwise(guards, n, mode, site);
     const struct usp_end *first = guards[0].subject;
-    if (__builtin_expect(!usp_arena_may_hold(first) || first->fair_key != usp_choice_key(guards, n, site), 0))
+    if (!usp_arena_may_hold(first) || first->fair_key != usp_choice_key(guards, n, site))
         return choose_otherwise(guards, n, mode, site);
     size_t next = first->fair_next;
-    const uvcsp_guard *from = next < n * sizeof *guards ? (const void *)((const char *)guards + next) : guards;
+    const uvcsp_guard *end = guards + n;
+    const uvcsp_guard *from = next - 1 < n * sizeof *guards ? (const void *)((const char *)guards + next) : end;
     int why;
-    const uvcsp_guard *guard = look(guards, n, from, true, &why);
-    if (__builtin_expect(guard != NULL, 1)) {
-        usp_current()->failed = -1;
-        ((struct usp_end *)guards[0].subject)->fair_next = offset_of(guards, guard + 1);
-        return (int)(guard - guards);
+    const uvcsp_guard *guard = look(guards, end, from, usp_gates[USP_RENDEZVOUS], true, &why);
+    uint64_t choice = usp_near_packed(n, UVCSP_FAIR);
+    if (guard) {
+        int index = usp_near_taken(guards, choice, guard);
+        struct usp_fibre *fibre = usp_current();
+        if (++fibre->habit.missed >= USP_HABIT)
+            make_habit(fibre, guards, n, site);
+        return index;
     }
     if (why == USP_WAITS)
-        return wait_or_let_run(true, guards, packed(n, UVCSP_FAIR), site, from);
-    return choose_slowly(guards, packed(n, UVCSP_FAIR), site, from);
+        return wait_or_let_run(guards, choice, site, from);
+    return choose_slowly(guards, choice, site, from);
+}
+
+__attribute__((noinline)) static int choose_unusually(struct usp_fibre *fibre)
+{
+    struct usp_habit *habit = &fibre->habit;
+    return choose_slowly(habit->guards, usual(habit), habit->site, habit->from);
+}
+
+/* `named`: `site` is where ALT stands. */
+static inline __attribute__((always_inline)) int choose(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode,
+                                                        const char *site, bool named)
+{
+    uint64_t pass = usp_gates[USP_RENDEZVOUS];
+    if (__builtin_expect(pass == UINT64_MAX, 0)) /* another thread is told later that it must not be here */
+        return choose_anew(guards, n, mode, named ? site : usp_alt_site);
+    struct usp_fibre *fibre = usp_current();
+    struct usp_habit *habit = &fibre->habit;
+    if (!named)
+        fibre->alt_site = site;
+    if (__builtin_expect(guards != habit->guards || n != habit->n || mode == UVCSP_PRI ||
+                             guards->subject != habit->first || habit->end[-1].subject != habit->last ||
+                             (named && site != habit->site),
+                         0))
+        return choose_anew(guards, n, mode, named ? site : usp_alt_site);
+    int why;
+    const uvcsp_guard *guard = look(guards, habit->end, habit->from, pass, true, &why);
+    if (__builtin_expect(guard != NULL, 1)) {
+        fibre->failed = -1;
+        habit->from = guard + 1;
+        return (int)(guard - guards);
+    }
+    return why == USP_WAITS ? wait_or_let_run_as_usual(fibre) : choose_unusually(fibre);
 }
 
 int (uvcsp_alt)(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode)
@@ -423,13 +345,10 @@ int (uvcsp_alt)(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode)
 
 int uvcsp_alt_at(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const char *site)
 {
-    struct usp_fibre *fibre = usp_current();
-    if (__builtin_expect(fibre != NULL, 1)) /* another thread is told later that it must not be here */
-        fibre->alt_site = site;
-    return choose(guards, n, mode, usp_alt_site);
+    return choose(guards, n, mode, site, false);
 }
 
 int uvcsp_choose(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const char *site)
 {
-    return choose(guards, n, mode, site);
+    return choose(guards, n, mode, site, true);
 }

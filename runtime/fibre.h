@@ -16,6 +16,26 @@
 
 struct usp_task;
 struct usp_source;
+struct uvcsp_guard;
+
+/* Of the channel floor: the choice with which a fibre is parked. */
+struct usp_chosen {
+    struct uvcsp_guard *guards;
+    const struct uvcsp_guard *from;
+    uint64_t choice;
+    const char *site;
+};
+
+/* The choice that its process does over and over, and where it goes on. None: `guards` is the fibre itself. */
+struct usp_habit {
+    struct uvcsp_guard *guards;
+    const struct uvcsp_guard *end, *from;
+    size_t n;
+    const void *first, *last;    /* subjects of those guards: it is another one where they are others */
+    const char *site;
+    uint32_t key;                /* of its mark, which is in its first end */
+    uint32_t missed;             /* choices that were others */
+};
 
 /* What a fibre is from when it is made. One that has not run yet is this and no more, at the head of a record of the
    process floor; it is in the run queue, and gets a stack when its turn comes. */
@@ -49,6 +69,8 @@ struct __attribute__((may_alias)) usp_fibre {
     struct usp_fibre *all_next, *all_prev; /* every fibre of the worker that is born */
     int failed;                  /* index for uvcsp_alt_failed() */
     const char *alt_site;        /* of its last uvcsp_alt() */
+    struct usp_habit habit;
+    struct usp_chosen chosen;
     const char *called, *called_at; /* of a function that may wait: its name, where it was called */
     uint8_t hasty;               /* so many choices that have to wait do so at once ... */
     uint8_t hasty_after;         /* ... the last time that they were to */

@@ -202,6 +202,7 @@ static struct usp_fibre *give_stack(void)
     }
     fibre->entry = NULL;
     fibre->unwind = NULL;
+    fibre->habit.guards = (void *)fibre;
     fibre->fake_stack = NULL;
     return fibre;
 }
@@ -389,6 +390,7 @@ int usp_sched_init(void)
     usp_grant_turns();
     memset(&main_fibre, 0, sizeof main_fibre);
     main_fibre.failed = -1;
+    main_fibre.habit.guards = (void *)&main_fibre;
     main_fibre.sp = usp_switch_outer();
     if (!main_fibre.sp)
         main_fibre.sp = &main_fibre; /* it is born already */

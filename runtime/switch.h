@@ -57,11 +57,10 @@ static inline __attribute__((always_inline)) void usp_switch(void **save, void *
 #define USP_PARK_TAIL 1
 void usp_park_tail(void **save, void *load);
 void usp_park_tail_slow(void *sp);
-/* Switches from the fibre that runs to the next one. When it is resumed then(a, b, c, d) is called, and its answer is what
-   the caller gets. */
+/* Switches from the fibre that runs to the next one. When it is resumed then() is called, and its answer is what the caller
+   gets. */
 struct usp_fibre;
-typedef int usp_then_fn(void *a, uint64_t b, const void *c, const void *d);
-int usp_park_then(void *a, uint64_t b, const void *c, const void *d, usp_then_fn *then, struct usp_fibre *next);
+int usp_park_then(int (*then)(void), struct usp_fibre *next);
 /* Set by the floor above: what such a fibre does first when it was woken with an outcome. */
 extern void (*usp_tail_hook)(void) __attribute__((visibility("hidden")));
 #endif
