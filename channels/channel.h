@@ -56,12 +56,14 @@ struct usp_offer {
             uint8_t no_room;     /* they should be, but the arena had no room for them */
             uint8_t looks;       /* of an end that looks: it is woken by a message, and the message stays where it is */
             uint8_t passed;      /* of a lenient channel: the message is counted in there, until it has arrived */
-            uint8_t zero[1];
+            uint8_t stands;      /* USP_STANDS ...: of a choice that is ready to run, and waits no more than that (near.c) */
         };
     };
     void *stash;         /* the bytes in a block of the arena, or NULL */
     char small[USP_SMALL] __attribute__((aligned(8)));
 };
+
+enum { USP_STANDS = 1, USP_STOOD = 2 /* it was taken */ };
 
 /* While `head` is NULL, `tail` says nothing; neither does `prev` of the first. */
 struct usp_queue {

@@ -256,6 +256,15 @@ static inline __attribute__((always_inline)) void park(struct usp_channel *chann
     unlock_and_go(end, value, site);
 }
 
+/* The partner is a choice that is ready to run, and finds then that this guard was taken. */
+static inline __attribute__((always_inline)) void meet_standing(struct usp_channel *channel, enum usp_side side,
+                                                                void *value, struct usp_offer *offer, size_t size)
+{
+    offer->stands = USP_STOOD;
+    memcpy(side == USP_READER ? value : offer->data, side == USP_READER ? offer->data : value, size);
+    usp_unlock_biased(channel);
+}
+
 /* Others wait, but in a choice that may have taken another guard. */
 __attribute__((noinline)) static void meet_or_park(struct usp_end *end, void *value, const char *site)
 {
@@ -265,11 +274,24 @@ __attribute__((noinline)) static void meet_or_park(struct usp_end *end, void *va
     struct usp_offer *offer;
     while ((offer = queue->head)) {
         usp_unlink_head(queue, offer);
+        if (offer->stands == USP_STANDS)
+            return meet_standing(channel, side, value, offer, channel->plain_size);
         struct usp_task *task = usp_claim_near(offer);
         if (task)
             return meet(channel, side, value, offer, task);
     }
     park(channel, end, side, value, site);
+}
+
+/* The same, where it is likely that it has not: without a call, so that no register is saved. */
+static inline __attribute__((always_inline)) void meet_choice(struct usp_end *end, enum usp_side side, void *value,
+                                                              const char *site, struct usp_offer *offer)
+{
+    struct usp_channel *channel = end->channel;
+    if (__builtin_expect(offer->stands != USP_STANDS || channel->plain_size != 4, 0))
+        return meet_or_park(end, value, site);
+    usp_unlink_head(&channel->waiting[usp_other(side)], offer);
+    meet_standing(channel, side, value, offer, 4);
 }
 
 /* The buffer is full or empty. */
@@ -388,7 +410,7 @@ static inline __attribute__((always_inline)) void fast(void *x, enum usp_side si
     if (!offer)
         return park(channel, end, side, value, site);
     if (__builtin_expect(!offer->single, 0))
-        return meet_or_park(end, value, site);
+        return meet_choice(end, side, value, site, offer);
     struct usp_task *task = usp_task_of_single(offer);
     usp_unlink_head(queue, offer);
     usp_claim_single(task);

@@ -159,18 +159,72 @@ static inline uint64_t usual(const struct usp_habit *habit)
     return USP_USUAL | usp_near_packed(habit->n, UVCSP_FAIR);
 }
 
-static int again_as_usual(void)
+/* While the others run, an offer stands at the guard that is looked at first: whoever comes there goes on at once, and may come
+   back with the next message before he waits. To everybody but meet_or_park() of fast.c it is what a choice leaves
+   behind that has taken another guard: its process does not wait, so it cannot be claimed. Only where nobody
+   stands in line there, and at an end of its own, which nobody else gives back meanwhile. */
+static inline __attribute__((always_inline)) void stand(struct usp_task *self, const uvcsp_guard *guard,
+                                                        enum usp_side side, uint64_t pass)
 {
-    struct usp_fibre *fibre = usp_current();
-    struct usp_habit *habit = &fibre->habit;
+    struct usp_end *end = guard->subject;
+    struct usp_channel *channel = end->channel;
+    struct usp_queue *queue = &channel->waiting[side];
+    void *data = side == USP_READER ? guard->data : usp_place_of(guard);
+    if (__builtin_expect(end->task != self || queue->head || !data || !usp_pass(channel, pass), 0))
+        return;
+    struct usp_wait *wait = usp_wait_of(self);
+    struct usp_offer *offer = &wait->first;
+    wait->n = 1;
+    offer->channel = channel;
+    queue->head = offer;
+    offer->data = data;
+    offer->next = NULL;
+    atomic_signal_fence(memory_order_release); /* else vectors are made of what takes four stores */
+    offer->task = self;
+    queue->tail = offer;
+    offer->marks = (struct usp_offer){.side = (uint8_t)side, .queued = 1, .stands = USP_STANDS}.marks;
+    usp_unlock_biased(channel);
+}
+
+static inline const uvcsp_guard *first_of(const struct usp_habit *habit)
+{
+    return habit->from == habit->end ? habit->guards : habit->from;
+}
+
+static inline int taken_as_usual(struct usp_fibre *fibre, const uvcsp_guard *guard)
+{
+    fibre->hasty = fibre->hasty_after = 0;
+    fibre->failed = -1;
+    fibre->habit.from = guard + 1;
+    return (int)(guard - fibre->habit.guards);
+}
+
+/* Nobody has come to where it stood, if it did. */
+__attribute__((noinline)) static int look_as_usual(struct usp_fibre *fibre, struct usp_offer *offer)
+{
+    if (offer->stands) {
+        usp_lock(offer->channel);
+        if (offer->queued)
+            usp_unlink(offer);
+        usp_unlock(offer->channel);
+        offer->stands = 0;
+    }
+    const struct usp_habit *habit = &fibre->habit;
     int why;
     const uvcsp_guard *guard = look(habit->guards, habit->end, habit->from, usp_gates[USP_RENDEZVOUS], true, &why);
     if (__builtin_expect(!guard, 0))
         return again_slowly(habit->guards, usual(habit), habit->site, habit->from);
-    fibre->hasty = fibre->hasty_after = 0;
-    fibre->failed = -1;
-    habit->from = guard + 1;
-    return (int)(guard - habit->guards);
+    return taken_as_usual(fibre, guard);
+}
+
+static int again_as_usual(void)
+{
+    struct usp_fibre *fibre = usp_current();
+    struct usp_offer *offer = &usp_wait_of(fibre->task)->first;
+    if (__builtin_expect(offer->stands != USP_STOOD, 0))
+        return look_as_usual(fibre, offer);
+    offer->stands = 0;
+    return taken_as_usual(fibre, first_of(&fibre->habit));
 }
 
 /* It has come in vain lately: it is left out that time. `next`: the first of the queue, or NULL. */
@@ -208,11 +262,19 @@ __attribute__((noinline)) static int wait_as_usual(struct usp_fibre *fibre)
     return wait_or_let_run(habit->guards, usual(habit), habit->site, habit->from);
 }
 
-static inline __attribute__((always_inline)) int wait_or_let_run_as_usual(struct usp_fibre *fibre)
+static inline __attribute__((always_inline)) int wait_or_let_run_as_usual(struct usp_fibre *fibre, uint64_t pass)
 {
     struct usp_fibre *next = usp_sched.head;
-    if (__builtin_expect(!next || fibre->hasty != 0 || !fibre->task || fibre->kill, 0))
+    struct usp_task *self = fibre->task;
+    if (__builtin_expect(!next || fibre->hasty != 0 || !self || fibre->kill, 0))
         return wait_as_usual(fibre);
+    const uvcsp_guard *first = first_of(&fibre->habit);
+    if (__builtin_expect(first->on, 1)) {
+        if (first->kind == UVCSP_GUARD_READ)
+            stand(self, first, USP_READER, pass);
+        else
+            stand(self, first, USP_WRITER, pass);
+    }
     to_the_end(fibre);
     return usp_near_park(next, again_as_usual);
 }
@@ -335,7 +397,7 @@ static inline __attribute__((always_inline)) int choose(uvcsp_guard *guards, siz
         habit->from = guard + 1;
         return (int)(guard - guards);
     }
-    return why == USP_WAITS ? wait_or_let_run_as_usual(fibre) : choose_unusually(fibre);
+    return why == USP_WAITS ? wait_or_let_run_as_usual(fibre, pass) : choose_unusually(fibre);
 }
 
 int (uvcsp_alt)(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode)
