@@ -63,8 +63,6 @@ struct usp_offer {
     char small[USP_SMALL] __attribute__((aligned(8)));
 };
 
-enum { USP_STANDS = 1, USP_STOOD = 2 /* it was taken */ };
-
 /* While `head` is NULL, `tail` says nothing; neither does `prev` of the first. */
 struct usp_queue {
     struct usp_offer *head, *tail;
@@ -81,6 +79,7 @@ enum {
     USP_REVIVES = 2, /* a side that has retired comes back with a new end */
 };
 
+enum { USP_STANDS = 1, USP_STOOD = 2 /* and it was taken */ };
 enum { USP_LOOKS = 1, USP_LOOKS_FOR_A_MESSAGE = 2 /* and the end is told to it as to others */ };
 
 #define USP_CHANNEL_MAGIC 0x6e616863u
@@ -229,8 +228,7 @@ static inline bool usp_lock_biased(struct usp_channel *channel)
     atomic_store_explicit(&channel->inside, 1, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst); /* with the revoker's membarrier a full one */
     USP_MARK("inside-by-bias");
-    if (__builtin_expect(
-            atomic_load_explicit(&channel->bias, memory_order_relaxed) == mine, 1))
+    if (__builtin_expect(atomic_load_explicit(&channel->bias, memory_order_relaxed) == mine, 1))
         return true;
     atomic_store_explicit(&channel->inside, 0, memory_order_release);
     return false;
@@ -290,8 +288,7 @@ void usp_bias_wait(struct usp_channel *channel);
 /* ---- queues; the lock is held ---- */
 
 /* All of it but the mark `queued`. */
-static inline void usp_enqueue_at(struct usp_channel *channel, struct usp_offer *offer,
-                                  enum usp_side side)
+static inline void usp_enqueue_at(struct usp_channel *channel, struct usp_offer *offer, enum usp_side side)
 {
     struct usp_queue *queue = &channel->waiting[side];
     offer->ticket = channel->ticket++;
@@ -425,8 +422,7 @@ static inline void usp_channel_used(struct usp_channel *channel, const struct us
 /* An end has been made, or has found an owner, and can be seen; the lock is held. */
 static inline void usp_channel_moved(struct usp_channel *channel)
 {
-    atomic_store_explicit(&channel->moves,
-                          atomic_load_explicit(&channel->moves, memory_order_relaxed) + 1,
+    atomic_store_explicit(&channel->moves, atomic_load_explicit(&channel->moves, memory_order_relaxed) + 1,
                           memory_order_release);
 }
 /* Tells all who wait on a side of the channel, or on both; the lock is held. All are claimed before the first is woken:

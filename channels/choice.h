@@ -1,5 +1,5 @@
 /* A choice under way, shared by the files that carry it out: alt.c (look, and all of it), guard.c (what guards
-   are, and which comes first), offer.c (offer, park, withdraw), near.c (all of it, in the simplest case). */
+   are, and which comes first), offer.c (offer, park, withdraw), near.c and near_wait.c (all of it, in the simplest case). */
 #ifndef USP_CHANNELS_CHOICE_H
 #define USP_CHANNELS_CHOICE_H
 

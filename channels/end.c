@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "channels/channel.h"
+#include "channels/io.h"
 #include "runtime/arena.h"
 #include "runtime/link.h"
 #include "runtime/report.h"
@@ -32,7 +32,10 @@ static void unlink_end(struct usp_end *end)
     if (end->next)
         end->next->prev = end->prev;
     end->task = NULL;
-    end->fair_key = 0; /* marks are for ends that are somebody's */
+    if (end->fair_key != 0) { /* marks are for ends that are somebody's */
+        end->fair_key = 0;
+        usp_choice_forget(end);
+    }
     end->next = end->prev = NULL;
 }
 

@@ -370,6 +370,7 @@ bool usp_claim_to_kill(struct usp_task *task)
 void usp_give_up(struct usp_task *task)
 {
     struct usp_wait *wait = usp_wait_of(task);
+    usp_sit_down(&wait->first);
     if (!usp_claim_to_kill(task))
         return;
     struct usp_offer *offers = usp_offers_of(task);

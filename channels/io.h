@@ -42,6 +42,13 @@ int usp_after_wait(struct usp_task *self, struct usp_offer *offer, int armed);
 /* After an attempt that found nothing: who polls in a loop must not keep those from running that it polls for. */
 void usp_let_others_run(void);
 
+/* The end has no mark any more by which fair choices go on: neither has the process's habit, if it begins with it
+   (near.c). */
+void usp_choice_forget(const struct usp_end *end);
+
+/* Takes back what a choice has left where it stands, if it does. `offer`: the first of its task. */
+void usp_sit_down(struct usp_offer *offer);
+
 /* Sets what the fast READ and WRITE do after an unusual wake-up. */
 void usp_fast_init(void);
 

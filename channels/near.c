@@ -5,11 +5,13 @@
    alt.c under all locks is not needed, nor their order: none of these locks is ever waited for. Offers of
    a choice are the same as those of offer.c; who claims one sees no difference.
 
+   Before it waits it lets others run who are ready, and looks again; what it then waits with is near_wait.c.
+
    Whatever is not of this kind (a buffer, an end of a channel, a guard that is no channel's and would have to
    be armed, a bias that is gone, too little room for the offers) goes the general way, from the start: until then
    nothing has been changed.
 
-   As in fast.c, a choice that parks does so as its last act, and is gone on with by again() or waited(), so that
+   As in fast.c, a choice that parks does so as its last act, and is gone on with by again...() or waited(), so that
    nothing returns over a switch of stacks: each such return would be predicted wrongly. */
 #include <string.h>
 
@@ -159,8 +161,8 @@ static inline uint64_t usual(const struct usp_habit *habit)
     return USP_USUAL | usp_near_packed(habit->n, UVCSP_FAIR);
 }
 
-/* While the others run, an offer stands at the guard that is looked at first: whoever comes there goes on at once, and may come
-   back with the next message before he waits. To everybody but meet_or_park() of fast.c it is what a choice leaves
+/* While the others run, an offer stands at the guard that is looked at first: whoever comes there goes on at once, and may
+   come back with the next message before he waits. To everybody but meet_or_park() of fast.c it is what a choice leaves
    behind that has taken another guard: its process does not wait, so it cannot be claimed. Only where nobody
    stands in line there, and at an end of its own, which nobody else gives back meanwhile. */
 static inline __attribute__((always_inline)) void stand(struct usp_task *self, const uvcsp_guard *guard,
@@ -179,8 +181,6 @@ static inline __attribute__((always_inline)) void stand(struct usp_task *self, c
     queue->head = offer;
     offer->data = data;
     offer->next = NULL;
-    atomic_signal_fence(memory_order_release); /* else vectors are made of what takes four stores */
-    offer->task = self;
     queue->tail = offer;
     offer->marks = (struct usp_offer){.side = (uint8_t)side, .queued = 1, .stands = USP_STANDS}.marks;
     usp_unlock_biased(channel);
@@ -193,22 +193,26 @@ static inline const uvcsp_guard *first_of(const struct usp_habit *habit)
 
 static inline int taken_as_usual(struct usp_fibre *fibre, const uvcsp_guard *guard)
 {
-    fibre->hasty = fibre->hasty_after = 0;
-    fibre->failed = -1;
+    fibre->after_choice = (struct usp_fibre){.failed = -1}.after_choice;
     fibre->habit.from = guard + 1;
     return (int)(guard - fibre->habit.guards);
+}
+
+void usp_sit_down(struct usp_offer *offer)
+{
+    if (offer->stands == USP_STANDS) {
+        usp_lock(offer->channel);
+        if (offer->queued)
+            usp_unlink(offer);
+        usp_unlock(offer->channel);
+    }
+    offer->stands = 0;
 }
 
 /* Nobody has come to where it stood, if it did. */
 __attribute__((noinline)) static int look_as_usual(struct usp_fibre *fibre, struct usp_offer *offer)
 {
-    if (offer->stands) {
-        usp_lock(offer->channel);
-        if (offer->queued)
-            usp_unlink(offer);
-        usp_unlock(offer->channel);
-        offer->stands = 0;
-    }
+    usp_sit_down(offer);
     const struct usp_habit *habit = &fibre->habit;
     int why;
     const uvcsp_guard *guard = look(habit->guards, habit->end, habit->from, usp_gates[USP_RENDEZVOUS], true, &why);
@@ -311,6 +315,13 @@ void usp_choice_no_habit(void)
         first->task == fibre->task) /* else it is another's by now */
         first->fair_next = (uint32_t)((const char *)habit->from - (const char *)habit->guards);
     habit->guards = (void *)fibre;
+}
+
+void usp_choice_forget(const struct usp_end *end)
+{
+    struct usp_fibre *fibre = usp_current();
+    if (fibre && fibre->habit.first == end)
+        fibre->habit.guards = (void *)fibre;
 }
 
 /* The mark of that choice is in its first end. */

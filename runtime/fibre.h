@@ -67,13 +67,19 @@ struct __attribute__((may_alias)) usp_fibre {
     void (*unwind)(void *process, int how, const char *cause); /* ends the process that runs here; does not return */
     struct usp_source *sources;  /* armed by usp_sources.h */
     struct usp_fibre *all_next, *all_prev; /* every fibre of the worker that is born */
-    int failed;                  /* index for uvcsp_alt_failed() */
+    union {
+        uint64_t after_choice;   /* all of these */
+        struct {
+            int failed;          /* index for uvcsp_alt_failed() */
+            uint8_t hasty;       /* so many choices that have to wait do so at once ... */
+            uint8_t hasty_after; /* ... the last time that they were to */
+            uint8_t zero[2];
+        };
+    };
     const char *alt_site;        /* of its last uvcsp_alt() */
     struct usp_habit habit;
     struct usp_chosen chosen;
     const char *called, *called_at; /* of a function that may wait: its name, where it was called */
-    uint8_t hasty;               /* so many choices that have to wait do so at once ... */
-    uint8_t hasty_after;         /* ... the last time that they were to */
     uint32_t n_started;          /* others that it has started by GO, and that have not ended */
     uint32_t n_done;             /* of the channel floor: ends that are done, */
     uint32_t most_done;          /* and how many may be kept of them */

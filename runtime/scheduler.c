@@ -118,8 +118,7 @@ static inline void become(struct usp_fibre *fibre, struct usp_unborn *unborn)
     fibre->first = false;
     fibre->process = unborn;
     fibre->sources = NULL;
-    fibre->failed = -1;
-    fibre->hasty = fibre->hasty_after = 0;
+    fibre->after_choice = (struct usp_fibre){.failed = -1}.after_choice;
     fibre->n_done = fibre->most_done = 0;
     fibre->called = NULL;
     if (fibre->task)

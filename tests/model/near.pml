@@ -2,7 +2,7 @@
    channels; while processes of other workers come to the same channels and take the bias away, and while one of
    these workers dies.
 
-   channels/fast.c (fast, with_lock), near.c (look, meet, offer_all, take_back, withdraw), channel.h (usp_lock_biased,
+   channels/fast.c (fast, with_lock), near.c (look, meet, stand), near_wait.c (offer_all, take_back, withdraw), channel.h (usp_lock_biased,
    usp_claim, usp_claim_near), lock.c (take_bias, usp_bias_wait), and what takes over from them where the bias is gone:
    alt.c, offer.c, io.c, as in match.pml.
 
@@ -19,12 +19,16 @@
    @ small holds three_of_one_worker -DNL=3 -DNF=0 -DG0=6 -DG1=9 -DG2=15
    @ small holds two_choices_and_one_from_afar -DNL=2 -DNF=1 -DG0=6 -DG1=9 -DG2=15
    @ small holds a_choice_a_read_and_a_write_from_afar -DNL=2 -DNF=1 -DG0=5 -DG1=8 -DG2=2
+   @ small holds a_choice_and_two_that_come_to_it -DNL=3 -DNF=0 -DG0=9 -DG1=2 -DG2=4
+   @ small holds a_choice_and_one_that_comes_to_it_from_afar -DNL=2 -DNF=1 -DG0=9 -DG1=2 -DG2=2
    @ small holds a_channel_that_stands_twice -DNL=2 -DNF=1 -DG0=7 -DG1=9 -DG2=3
    @ small holds two_from_afar -DNL=1 -DNF=2 -DG0=6 -DG1=1 -DG2=8
    @ small fails:in_section the_owner_looks_once -DNL=1 -DNF=1 -DG0=1 -DG1=2 -DMUTATION_OWNER_LOOKS_ONCE
    @ small fails:in_section the_revoker_does_not_wait -DNL=1 -DNF=1 -DG0=1 -DG1=2 -DMUTATION_NO_WAIT
    @ small fails:a_pair_waits offers_where_the_bias_is_gone -DNL=1 -DNF=1 -DG0=5 -DG1=2 -DMUTATION_OFFERS_WITHOUT_BIAS
    @ small fails:a_pair_waits no_look_after_others_ran -DNL=2 -DNF=0 -DG0=5 -DG1=2 -DMUTATION_NO_LOOK_AFTER_YIELD
+   @ small fails:n_got what_was_handed_over_is_not_seen -DNL=2 -DNF=1 -DG0=5 -DG1=2 -DG2=2 -DMUTATION_NOT_SEEN
+   @ small fails:queued who_stands_does_not_sit_down -DNL=2 -DNF=0 -DG0=5 -DG1=2 -DMUTATION_STANDS_FOR_EVER
    @ small fails:n_claims a_choice_is_claimed_by_a_store -DNL=2 -DNF=1 -DG0=5 -DG1=8 -DG2=2 -DMUTATION_CLAIM_BY_STORE
    @ small fails:in_section locked_again_and_let_go -DNL=1 -DNF=1 -DG0=3 -DG1=3 -DMUTATION_LOCKED_AGAIN
    @ small fails:queued offers_are_not_taken_back -DNL=1 -DNF=1 -DG0=5 -DG1=8 -DMUTATION_NO_TAKE_BACK
@@ -93,6 +97,9 @@ bit torn[2], ended[2];
 byte commit[NP], outcome[NP], data[NP];
 bit single[NP], queued[NP * 4], offers[NP * 4], waits[NP];
 bit woken[NP];
+#define STANDS 1 /* in `stands`: an offer of who is ready to run */
+#define STOOD 2  /* and it was taken */
+byte stands[NP], took[NP];
 byte running = LOOP, who[8] = NOBODY; /* of worker 0; `who`: by process number of Spin */
 chan ready = [NL] of { byte };
 bit mail[NL];
@@ -237,6 +244,48 @@ inline withdraw_near()
     :: g == 4 -> break
     od
 }
+/* stand(): at the guard that is looked at first, which may be any; or not */
+inline stand_near()
+{
+    if
+    :: HAS(me, 0) -> g = 0
+    :: HAS(me, 1) -> g = 1
+    :: HAS(me, 2) -> g = 2
+    :: HAS(me, 3) -> g = 3
+    :: g = 4
+    fi;
+    if
+    :: g < 4 ->
+        if
+        :: empty(waiting[g]) ->
+            lock_biased(g / 2);
+            if
+            :: ok ->
+                ok = 0;
+                enter(g / 2);
+                atomic { ARMED; single[me] = 0; stands[me] = STANDS };
+                enqueue(g);
+                unlock_biased(g / 2)
+            :: else
+            fi
+        :: nempty(waiting[g])
+        fi
+    :: else
+    fi;
+    last = g
+}
+/* look_as_usual(), before it looks */
+inline sit_down()
+{
+    if
+    :: stands[me] == STANDS ->
+#ifndef MUTATION_STANDS_FOR_EVER
+        lock_channel(last / 2); withdraw_one(me, last); unlock(last / 2);
+#endif
+        stands[me] = 0
+    :: else
+    fi
+}
 inline alt_near()
 {
     look_near();
@@ -244,18 +293,31 @@ inline alt_near()
     :: near && partner == NOBODY ->
         if
         :: true -> /* lets_others_run, and looks again */
+            stand_near();
             atomic { ready!me; running = LOOP };
-#ifndef MUTATION_NO_LOOK_AFTER_YIELD
-            look_near()
+            if
+            :: stands[me] == STOOD ->
+                stands[me] = 0;
+#ifndef MUTATION_NOT_SEEN
+                waited = 1
+#else
+                look_near()
 #endif
+            :: else ->
+                sit_down();
+#ifndef MUTATION_NO_LOOK_AFTER_YIELD
+                look_near()
+#endif
+            fi
         :: nempty(ready) /* it was in vain lately */
         :: empty(ready)
         fi
     :: else
     fi;
     if
+    :: waited -> result = FINE; g = last; last = 0; word = CLAIMED(took[me], g)
     :: partner != NOBODY -> result = FINE
-    :: near && partner == NOBODY ->
+    :: near && partner == NOBODY && !waited ->
         offer_near();
         if
         :: near ->
@@ -278,10 +340,13 @@ inline fast()
     :: ok ->
         ok = 0;
         enter(g / 2);
+        hands = 1;
         take(g ^ 1);
         if
-        :: partner != NOBODY -> unlock_biased(g / 2); result = FINE
+        :: partner != NOBODY && !hands -> hand_over(g); unlock_biased(g / 2); result = FINE; handed = 1
+        :: partner != NOBODY && hands -> hands = 0; unlock_biased(g / 2); result = FINE
         :: else ->
+            hands = 0;
             atomic { ARMED; single[me] = 1 };
             commit[me] = OPEN;
             enqueue(g);
@@ -318,15 +383,15 @@ inline life()
             :: else -> got = data[me]; saw_message(got, g); got = 0
             fi
         }
-    :: result == FINE && !waited -> finish(g)
+    :: result == FINE && !waited && !handed -> finish(g)
     :: else
     fi;
     d_step {
-        g = 0; word = 0; result = 0; near = 0; waited = 0; finished[me] = 1;
+        g = 0; word = 0; result = 0; near = 0; waited = 0; handed = 0; last = 0; finished[me] = 1;
         running = (W(me) == 0 -> LOOP : running)
     }
 }
-#define LOCALS byte partner = NOBODY, i, side, g, got, word, result, last; bit ok, near, waited
+#define LOCALS byte partner = NOBODY, i, side, g, got, word, result, last; bit ok, near, waited, hands, handed
 
 proctype light(byte me) provided (running == who[_pid] || WORKER_0_IS_DEAD)
 {

@@ -118,10 +118,11 @@ inline take(g)
         fi;
         atomic {
             if
+            :: hands && stands[partner] == STANDS -> stands[partner] = STOOD; hands = 0; break
 #ifdef MUTATION_CLAIM_BY_STORE
             :: true ->
 #else
-            :: single[partner] || commit[partner] == OPEN ->
+            :: !(hands && stands[partner] == STANDS) && (single[partner] || commit[partner] == OPEN) ->
 #endif
                 commit[partner] = CLAIMED(me, g);
                 n_claims[partner]++;
@@ -211,6 +212,16 @@ inline finish(g)
     if
     :: (g) & 1 -> data[partner] = me; wake(partner); atomic { saw_sent(partner, g) }
     :: else -> got = data[partner]; wake(partner); atomic { saw_message(got, g); got = 0 }
+    fi;
+    partner = NOBODY
+}
+/* The same where the partner stands there, and runs anyway */
+inline hand_over(g)
+{
+    took[partner] = me;
+    if
+    :: (g) & 1 -> data[partner] = me; atomic { saw_sent(partner, g) }
+    :: else -> got = data[partner]; atomic { saw_message(got, g); got = 0 }
     fi;
     partner = NOBODY
 }
