@@ -54,7 +54,7 @@ static void at_exit(int status, void *arg)
     if (status != 0 || !usp_here || !usp_runtime_is_home() || usp_worker_is_root())
         return;
     for (struct usp_fibre *fibre = usp_sched.all; fibre; fibre = fibre->all_next) {
-        struct usp_process *process = fibre->process;
+        struct usp_process *process = fibre == usp_sched.idle ? NULL : fibre->process;
         struct usp_deferred *deferred = process ? *place_of_lease(process) : NULL;
         if (deferred)
             ended(deferred->arg);

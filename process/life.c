@@ -90,8 +90,8 @@ static void handle_ended(struct usp_process *process, struct usp_fibre *parent, 
     usp_handle_ended(process->handle, code);
 }
 
-static inline __attribute__((always_inline)) void conclude(struct usp_process *process, struct usp_fibre *fibre,
-                                                           int code, const char *cause, enum usp_leave leave)
+static void conclude(struct usp_process *process, struct usp_fibre *fibre, int code, const char *cause,
+                     enum usp_leave leave)
 {
     struct usp_task *task = process->task;
     if (usp_wait_of(task)->ends)
@@ -100,6 +100,7 @@ static inline __attribute__((always_inline)) void conclude(struct usp_process *p
         usp_channels_release(task);
     if (process->handle)
         handle_ended(process, fibre->parent, code);
+    process->handle = NULL;
     tell_joiner(process->join, code != 0);
     if (fibre->n_started > 0)
         forget_parent(fibre);
@@ -233,6 +234,7 @@ static void tell_why_not(struct usp_process *process, const char *why)
     tell_joiner(process->join, true);
     if (process->handle)
         handle_ended(process, process->parent, 1);
+    process->handle = NULL;
     usp_process_release(process);
     usp_somebody_ended();
 }
@@ -252,40 +254,91 @@ static inline void set_hope(struct usp_process *process)
     hope->state = 0;
 }
 
+static void rests(struct usp_fibre *fibre)
+{
+    if (fibre->task)
+        usp_task_keep(fibre->task);
+    fibre->task = NULL;
+}
+
+/* The process has a task of its own, or the fibre has none for it. */
+static __attribute__((noinline)) bool begin_slowly(struct usp_process *process, struct usp_fibre *fibre)
+{
+    if (process->task)
+        rests(fibre);
+    else {
+        process->task = usp_task_new(process->kind->name);
+        if (!process->task)
+            return false;
+        set_hope(process);
+    }
+    fibre->task = process->task;
+    fibre->task->fibre = fibre;
+    return true;
+}
+
 /* The first that a fibre does for a process. One without parameters gets its task only here: until then there is nothing that
    others could see of it. */
 static inline bool begin(struct usp_process *process, struct usp_fibre *fibre)
 {
-    fibre->unwind = unwind;
-    if (process->task)
-        return true;
-    process->task = usp_task_new(process->kind->name);
-    if (!process->task)
-        return false;
-    set_hope(process);
-    process->task->fibre = fibre;
-    fibre->task = process->task;
+    struct usp_task *task = fibre->task;
+    if (__builtin_expect(process->task || !task, 0))
+        return begin_slowly(process, fibre);
+    usp_task_unshelve(task);
+    usp_task_begins(task, process->kind->name);
+    process->task = task;
+    task->hope.waiter = process->join ? process->join->task : NULL;
+    if (__builtin_expect(process->handle != NULL, 0))
+        set_hope(process);
     return true;
 }
 
-static void run(struct usp_unborn *unborn)
+static __attribute__((noinline)) void end_slowly(struct usp_process *process, struct usp_fibre *fibre)
 {
-    struct usp_process *process = (struct usp_process *)unborn;
-    struct usp_fibre *fibre = usp_current();
-    if (__builtin_expect(!begin(process, fibre), 0)) {
-        tell_why_not(process, "the shared arena is full");
+    fibre->kill = 0; /* what is deferred may communicate */
+    usp_process_run_deferred(process);
+    conclude(process, fibre, 0, NULL, USP_LEAVE_RETIRE);
+}
+
+/* The body has returned. As a rule one without parameters has left nothing behind: then the fibre keeps its task. */
+static inline void end(struct usp_process *process, struct usp_fibre *fibre)
+{
+    struct usp_task *task = fibre->task;
+    const struct usp_wait *wait = usp_wait_of(task);
+    uintptr_t any = process->marks | (uintptr_t)process->handle | (uintptr_t)process->deferred | fibre->n_started |
+                    (uintptr_t)wait->ends | (uintptr_t)wait->made | (uintptr_t)wait->table | (uintptr_t)task->uses;
+    if (__builtin_expect(any != 0, 0)) {
+        end_slowly(process, fibre);
         return;
     }
-    process->kind->run(process->args);
-    fibre->kill = 0; /* what is deferred may communicate */
-    if (__builtin_expect(process->deferred != NULL, 0))
-        usp_process_run_deferred(process);
-    conclude(process, fibre, 0, NULL, USP_LEAVE_RETIRE);
+    tell_joiner(process->join, false);
+    usp_task_shelve(task);
+    usp_process_release(process);
+    usp_somebody_ended();
+}
+
+/* One process after the other. The switch is here, and not in a function of its own: then calls and returns come in pairs,
+   as the processor expects them. */
+__attribute__((noreturn)) static void run(struct usp_fibre *fibre)
+{
+    fibre->unwind = unwind;
+    for (;;) {
+        struct usp_process *process = fibre->process;
+        if (__builtin_expect(begin(process, fibre), 1)) {
+            process->kind->run(process->args);
+            end(process, fibre);
+        } else
+            tell_why_not(process, "the shared arena is full");
+        struct usp_fibre *to = usp_fibre_go_on(fibre);
+        if (to != fibre)
+            usp_switch_to(to);
+    }
 }
 
 void usp_life_init(void)
 {
     usp_born = run;
+    usp_rests = rests;
     usp_stillborn = stillborn;
 }
 

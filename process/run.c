@@ -150,10 +150,12 @@ int uvcsp_co_at(const uvcsp_process *values, size_t n, const char *site)
     bool all_plain = true;
     for (size_t i = 0; i < n; i++) {
         struct usp_process *process = values[i].args;
-        if (__builtin_expect(!process || process->serial != values[i].serial || process->started, 0))
+        if (__builtin_expect(!process || process->serial != values[i].serial, 0)) {
+            *at = NULL;
             return no_value(values, n, i, first);
-        process->started = true;
-        if (__builtin_expect(process->kind && usp_process_is_plain(process), 1)) {
+        }
+        process->serial |= 1;
+        if (__builtin_expect(usp_process_is_plain(process), 1)) {
             process->parent = self;
             process->join = &join;
             process->handle = NULL;
@@ -162,10 +164,12 @@ int uvcsp_co_at(const uvcsp_process *values, size_t n, const char *site)
             continue;
         }
         all_plain = false;
+        process->next = NULL;
         *at = usp_process_unpack(process);
         while (*at)
             at = &(*at)->next;
     }
+    *at = NULL;
     if (!all_plain || n == 0)
         return unless_killed(run_joined(first));
     usp_fibres_conceive(&first->unborn, &last->unborn, n);

@@ -10,6 +10,8 @@ struct usp_kept_tasks usp_kept USP_YOUNG;
 /* The arena is drained. */
 static void give_back(void)
 {
+    if (usp_sched.idle)
+        usp_rests(usp_sched.idle);
     while (usp_kept.first) {
         struct usp_task *task = usp_kept.first;
         usp_kept.first = task->mail_next;

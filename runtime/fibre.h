@@ -39,23 +39,23 @@ struct __attribute__((may_alias)) usp_fibre {
             struct usp_task *task;
             struct usp_fibre *parent;
             int kill;
-            bool above[2];
+            uint8_t hasty;       /* so many choices that have to wait do so at once ... */
+            uint8_t hasty_after; /* ... the last time that they were to */
             bool first;
+            bool warm;           /* in the list of free stacks: it waits where it runs the next process */
         };
     };
     void *process;               /* of the process floor: what it was before it was born */
-    void (*unwind)(void *process, int how, const char *cause); /* ends the process that runs here; does not return */
-    struct usp_source *sources;  /* armed by usp_sources.h */
-    struct usp_fibre *all_next, *all_prev; /* every fibre of the worker that is born */
+    struct usp_source *sources;  /* armed by usp_sources.h; from here on in the order in which they are set anew */
+    const char *called;          /* a function that may wait: its name */
     int failed;                  /* index for uvcsp_alt_failed() */
-    const char *alt_site;        /* of its last uvcsp_alt() */
-    const char *called, *called_at; /* of a function that may wait: its name, where it was called */
-    uint8_t hasty;               /* so many choices that have to wait do so at once ... */
-    uint8_t hasty_after;         /* ... the last time that they were to */
     uint32_t n_started;          /* others that it has started by GO, and that have not ended */
     uint32_t n_done;             /* of the channel floor: ends that are done, */
     uint32_t most_done;          /* and how many may be kept of them */
-    bool warm;                   /* its last process has returned: it waits where it runs the next one */
+    const char *called_at;       /* where `called` was */
+    const char *alt_site;        /* of its last uvcsp_alt() */
+    void (*unwind)(void *process, int how, const char *cause); /* ends the process that runs here; does not return */
+    struct usp_fibre *all_next, *all_prev; /* every fibre of the worker that is born */
     void (*entry)(void *);       /* NULL: it runs processes */
     char *stack;                 /* lowest address, the guard included; NULL for main */
     size_t stack_size;

@@ -33,6 +33,7 @@ struct usp_hope {
     uint8_t n_events;         /* of them that are events */
     uint8_t told;             /* by those who look: USP_TOLD_... */
     uint16_t handle_of;       /* the worker that has its handle, plus 1; 0: there is none */
+    uint16_t unused;          /* so that one store sets all to 0 */
     uint32_t epoch;           /* another one for each wait that is no plain READ or WRITE */
     struct usp_task *waiter;  /* waits in PAR, CO or SEQ for its end; of an unborn one: will start it */
     const void *handle;       /* the event that is set at its end, in the memory of that worker */
