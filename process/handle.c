@@ -216,7 +216,7 @@ static bool kill_waited_for(int signum)
     bool some = false;
     USP_EACH_FIBRE(fibre) {
         struct usp_process *process = usp_process_of(fibre);
-        if (!process || !process->join || fibre->kill || !process->join->task->fibre->kill)
+        if (!process || !process->join->task || fibre->kill || !process->join->task->fibre->kill)
             continue;
         kill_one(fibre, process, signum);
         some = true;

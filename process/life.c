@@ -16,9 +16,11 @@ struct usp_process *usp_process_current(void)
     return usp_current()->process;
 }
 
+struct usp_join usp_no_join = {.left = SIZE_MAX};
+
 static void tell_joiner(struct usp_join *join, bool failed)
 {
-    if (!join)
+    if (!join->task)
         return;
     join->failed += failed;
     if (--join->left == 0)
@@ -222,7 +224,7 @@ static void unwind(void *process, int outcome, const char *cause)
     }
 }
 
-static void tell_why_not(struct usp_process *process, const char *why)
+static __attribute__((cold, noinline)) void tell_why_not(struct usp_process *process, const char *why)
 {
     char cause[200];
     snprintf(cause, sizeof cause, "process '%s' could not be started: %s", process->kind->name, why);
@@ -248,7 +250,7 @@ static inline void set_hope(struct usp_process *process)
 {
     struct usp_hope *hope = &process->task->hope;
     struct uvcsp_handle *handle = process->handle;
-    hope->waiter = process->join ? process->join->task : NULL;
+    hope->waiter = process->join->task;
     hope->handle = handle ? &handle->ended : NULL;
     hope->handle_of = (uint16_t)(handle && !handle->freed ? usp_worker_index() + 1 : 0);
     hope->state = 0;
@@ -282,39 +284,42 @@ static __attribute__((noinline)) bool begin_slowly(struct usp_process *process, 
 static inline bool begin(struct usp_process *process, struct usp_fibre *fibre)
 {
     struct usp_task *task = fibre->task;
-    if (__builtin_expect(process->task || !task, 0))
+    if (__builtin_expect((uintptr_t)process->task | (uintptr_t)process->handle || !task, 0))
         return begin_slowly(process, fibre);
     usp_task_unshelve(task);
     usp_task_begins(task, process->kind->name);
+    task->hope.waiter = process->join->task;
     process->task = task;
-    task->hope.waiter = process->join ? process->join->task : NULL;
-    if (__builtin_expect(process->handle != NULL, 0))
-        set_hope(process);
     return true;
 }
 
-static __attribute__((noinline)) void end_slowly(struct usp_process *process, struct usp_fibre *fibre)
+static __attribute__((noinline)) struct usp_fibre *end_slowly(struct usp_process *process, struct usp_fibre *fibre)
 {
     fibre->kill = 0; /* what is deferred may communicate */
     usp_process_run_deferred(process);
     conclude(process, fibre, 0, NULL, USP_LEAVE_RETIRE);
+    return usp_fibre_go_on(fibre);
 }
 
-/* The body has returned. As a rule one without parameters has left nothing behind: then the fibre keeps its task. */
-static inline void end(struct usp_process *process, struct usp_fibre *fibre)
+/* The body has returned; who runs next. As a rule one without parameters has left nothing behind: then the fibre keeps its
+   task. Who waits for it in usp_park() needs no more than to be ready. */
+static inline struct usp_fibre *end(struct usp_process *process, struct usp_fibre *fibre)
 {
     struct usp_task *task = fibre->task;
     const struct usp_wait *wait = usp_wait_of(task);
     uintptr_t any = process->marks | (uintptr_t)process->handle | (uintptr_t)process->deferred | fibre->n_started |
                     (uintptr_t)wait->ends | (uintptr_t)wait->made | (uintptr_t)wait->table | (uintptr_t)task->uses;
-    if (__builtin_expect(any != 0, 0)) {
-        end_slowly(process, fibre);
-        return;
-    }
-    tell_joiner(process->join, false);
+    if (__builtin_expect(any != 0, 0))
+        return end_slowly(process, fibre);
+    struct usp_join *join = process->join;
+    bool last = --join->left == 0;
     usp_task_shelve(task);
-    usp_process_release(process);
+    usp_process_release_plain(process);
     usp_somebody_ended();
+    if (!last)
+        return usp_fibre_go_on(fibre);
+    join->task->woken = 1;
+    return usp_fibre_go_on_with(fibre, join->task->fibre);
 }
 
 /* One process after the other. The switch is here, and not in a function of its own: then calls and returns come in pairs,
@@ -324,12 +329,14 @@ __attribute__((noreturn)) static void run(struct usp_fibre *fibre)
     fibre->unwind = unwind;
     for (;;) {
         struct usp_process *process = fibre->process;
+        struct usp_fibre *to;
         if (__builtin_expect(begin(process, fibre), 1)) {
             process->kind->run(process->args);
-            end(process, fibre);
-        } else
+            to = end(process, fibre);
+        } else {
             tell_why_not(process, "the shared arena is full");
-        struct usp_fibre *to = usp_fibre_go_on(fibre);
+            to = usp_fibre_go_on(fibre);
+        }
         if (to != fibre)
             usp_switch_to(to);
     }
@@ -350,7 +357,7 @@ size_t usp_processes_launch(struct usp_process *first, struct usp_join *join,
     size_t n = 0;
     for (struct usp_process *process = first; process; process = process->next) {
         process->parent = parent;
-        process->join = join;
+        process->join = join ? join : &usp_no_join;
         process->handle = handle;
         if (process->task) {
             set_hope(process);

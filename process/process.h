@@ -34,6 +34,7 @@ struct usp_join {
     size_t left;
     int failed;
 };
+extern struct usp_join usp_no_join; /* of processes for which nobody waits so: it has no task, and `left` says nothing */
 
 struct uvcsp_handle {
     struct usp_event ended; /* first: the choice knows a handle as an event */
@@ -75,7 +76,7 @@ struct usp_process {
         void *args;                    /* unless it is plain */
         struct usp_process *members;   /* of a group */
     };
-    struct usp_join *join;             /* from when it starts */
+    struct usp_join *join;             /* from when it starts; never NULL then */
     struct uvcsp_handle *handle;       /* the same; NULL before */
     struct usp_deferred *deferred;
 };
@@ -102,13 +103,17 @@ struct usp_process *usp_process_unpack(struct usp_process *process);
 int usp_values_use(const uvcsp_process *values, size_t n, struct usp_process **processes);
 void usp_process_release_arguments(struct usp_process *process);
 extern struct usp_process *usp_free_processes;
+static inline void usp_process_release_plain(struct usp_process *process)
+{
+    process->task = NULL;
+    process->next = usp_free_processes;
+    usp_free_processes = process;
+}
 static inline void usp_process_release(struct usp_process *process)
 {
     if (__builtin_expect(!usp_process_is_plain(process), 0))
         usp_process_release_arguments(process);
-    process->task = NULL;
-    process->next = usp_free_processes;
-    usp_free_processes = process;
+    usp_process_release_plain(process);
 }
 void usp_values_deinit(void);
 
@@ -168,12 +173,12 @@ static inline struct usp_task *usp_task_new(const char *name)
     return task;
 }
 void usp_task_discard(struct usp_task *task);
+void usp_task_give_up(struct usp_task *task); /* that lies on the shelf */
 /* One that lies on the shelf is for whoever needs one next. */
 static inline void usp_task_keep(struct usp_task *task)
 {
     if (__builtin_expect(usp_kept.n >= USP_KEPT, 0)) {
-        usp_task_unshelve(task);
-        usp_task_discard(task);
+        usp_task_give_up(task);
         return;
     }
     task->mail_next = usp_kept.first;

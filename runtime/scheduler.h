@@ -263,6 +263,21 @@ static inline struct usp_fibre *usp_fibre_go_on(struct usp_fibre *self)
     return next;
 }
 
+/* The same where it has just made `woken` ready, or would have to: if nobody else is, that one runs next. */
+static inline struct usp_fibre *usp_fibre_go_on_with(struct usp_fibre *self, struct usp_fibre *woken)
+{
+    if (__builtin_expect(usp_sched.head || self->stack_class != USP_BIG_STACK || usp_sched.idle ||
+                             usp_sched.turns <= 1,
+                         0)) {
+        usp_ready(woken);
+        return usp_fibre_go_on(self);
+    }
+    usp_sched.n_live--;
+    usp_sched.turns--;
+    usp_sched.idle = self;
+    return woken;
+}
+
 /* Makes a fibre that will call entry(arg), which must end by usp_fibre_exit(). It is not ready yet. NULL:
    no memory. */
 struct usp_fibre *usp_fibre_new(void (*entry)(void *), void *arg);
