@@ -95,7 +95,7 @@ static void handle_ended(struct usp_process *process, struct usp_fibre *parent, 
 static void conclude(struct usp_process *process, struct usp_fibre *fibre, int code, const char *cause,
                      enum usp_leave leave)
 {
-    struct usp_task *task = process->task;
+    struct usp_task *task = fibre->task;
     if (usp_wait_of(task)->ends)
         usp_ends_release(task, leave, cause ? cause : "poisoned; the cause is not known");
     if (usp_wait_of(task)->made)
@@ -246,9 +246,9 @@ static void stillborn(struct usp_unborn *unborn)
     tell_why_not((struct usp_process *)unborn, "no memory for its stack");
 }
 
-static inline void set_hope(struct usp_process *process)
+static inline void set_hope(const struct usp_process *process, struct usp_task *task)
 {
-    struct usp_hope *hope = &process->task->hope;
+    struct usp_hope *hope = &task->hope;
     struct uvcsp_handle *handle = process->handle;
     hope->waiter = process->join->task;
     hope->handle = handle ? &handle->ended : NULL;
@@ -266,16 +266,18 @@ static void rests(struct usp_fibre *fibre)
 /* The process has a task of its own, or the fibre has none for it. */
 static __attribute__((noinline)) bool begin_slowly(struct usp_process *process, struct usp_fibre *fibre)
 {
-    if (process->task)
-        rests(fibre);
-    else {
-        process->task = usp_task_new(process->kind->name);
-        if (!process->task)
+    struct usp_task *task = process->task;
+    rests(fibre);
+    if (!task) {
+        task = usp_task_new(process->kind->name);
+        if (!task)
             return false;
-        set_hope(process);
+        set_hope(process, task);
+        if (process->handle)
+            process->task = task;
     }
-    fibre->task = process->task;
-    fibre->task->fibre = fibre;
+    fibre->task = task;
+    task->fibre = fibre;
     return true;
 }
 
@@ -289,37 +291,52 @@ static inline bool begin(struct usp_process *process, struct usp_fibre *fibre)
     usp_task_unshelve(task);
     usp_task_begins(task, process->kind->name);
     task->hope.waiter = process->join->task;
-    process->task = task;
     return true;
+}
+
+/* As a rule one without parameters has left nothing behind that somebody else would have to know of. */
+static inline bool leaves_nothing(const struct usp_process *process, const struct usp_fibre *fibre)
+{
+    const struct usp_task *task = fibre->task;
+    const struct usp_wait *wait = (const struct usp_wait *)task->room;
+    return (process->marks | (uintptr_t)process->handle | (uintptr_t)process->deferred | (uintptr_t)process->task |
+            fibre->n_started | (uintptr_t)wait->ends | (uintptr_t)wait->made | (uintptr_t)wait->table |
+            (uintptr_t)task->uses) == 0;
+}
+
+/* Then the fibre keeps its task, which lies on the shelf. Who waits in usp_park() needs no more than to be ready. */
+static inline struct usp_fibre *end_quietly(struct usp_process *process, struct usp_fibre *fibre)
+{
+    struct usp_join *join = process->join;
+    usp_process_release_plain(process);
+    usp_somebody_ended();
+    if (join->left > 1) {
+        join->left--;
+        return usp_fibre_go_on(fibre);
+    }
+    join->task->woken = 1;
+    return usp_fibre_go_on_with(fibre, join->task->fibre);
 }
 
 static __attribute__((noinline)) struct usp_fibre *end_slowly(struct usp_process *process, struct usp_fibre *fibre)
 {
+    if (leaves_nothing(process, fibre)) {
+        usp_task_shelve(fibre->task);
+        return end_quietly(process, fibre);
+    }
     fibre->kill = 0; /* what is deferred may communicate */
     usp_process_run_deferred(process);
     conclude(process, fibre, 0, NULL, USP_LEAVE_RETIRE);
     return usp_fibre_go_on(fibre);
 }
 
-/* The body has returned; who runs next. As a rule one without parameters has left nothing behind: then the fibre keeps its
-   task. Who waits for it in usp_park() needs no more than to be ready. */
+/* The body has returned; who runs next. Where a task has not been used it costs less to see that than to write it anew. */
 static inline struct usp_fibre *end(struct usp_process *process, struct usp_fibre *fibre)
 {
-    struct usp_task *task = fibre->task;
-    const struct usp_wait *wait = usp_wait_of(task);
-    uintptr_t any = process->marks | (uintptr_t)process->handle | (uintptr_t)process->deferred | fibre->n_started |
-                    (uintptr_t)wait->ends | (uintptr_t)wait->made | (uintptr_t)wait->table | (uintptr_t)task->uses;
-    if (__builtin_expect(any != 0, 0))
+    if (__builtin_expect(!leaves_nothing(process, fibre) || usp_task_was_used(fibre->task), 0))
         return end_slowly(process, fibre);
-    struct usp_join *join = process->join;
-    bool last = --join->left == 0;
-    usp_task_shelve(task);
-    usp_process_release_plain(process);
-    usp_somebody_ended();
-    if (!last)
-        return usp_fibre_go_on(fibre);
-    join->task->woken = 1;
-    return usp_fibre_go_on_with(fibre, join->task->fibre);
+    usp_task_shelve_unused(fibre->task);
+    return end_quietly(process, fibre);
 }
 
 /* One process after the other. The switch is here, and not in a function of its own: then calls and returns come in pairs,
@@ -360,7 +377,7 @@ size_t usp_processes_launch(struct usp_process *first, struct usp_join *join,
         process->join = join ? join : &usp_no_join;
         process->handle = handle;
         if (process->task) {
-            set_hope(process);
+            set_hope(process, process->task);
             process->task->fibre = (struct usp_fibre *)&process->unborn;
         }
         last = process;

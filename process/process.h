@@ -56,7 +56,7 @@ struct usp_process {
         struct {                       /* the same */
             void *sp;
             struct usp_process *next;  /* in the free list, in its group, among those that start together */
-            struct usp_task *task;     /* NULL before it joins; of one without parameters until it first runs */
+            struct usp_task *task;     /* NULL before it joins; of one without parameters always, unless it has a handle */
             struct usp_fibre *parent;
             union {
                 uint64_t marks;        /* all of these */
@@ -103,9 +103,9 @@ struct usp_process *usp_process_unpack(struct usp_process *process);
 int usp_values_use(const uvcsp_process *values, size_t n, struct usp_process **processes);
 void usp_process_release_arguments(struct usp_process *process);
 extern struct usp_process *usp_free_processes;
+/* Has neither marks nor a task. */
 static inline void usp_process_release_plain(struct usp_process *process)
 {
-    process->task = NULL;
     process->next = usp_free_processes;
     usp_free_processes = process;
 }
@@ -113,6 +113,8 @@ static inline void usp_process_release(struct usp_process *process)
 {
     if (__builtin_expect(!usp_process_is_plain(process), 0))
         usp_process_release_arguments(process);
+    process->task = NULL;
+    process->marks = 0;
     usp_process_release_plain(process);
 }
 void usp_values_deinit(void);
@@ -129,6 +131,16 @@ extern struct usp_kept_tasks {
 
 /* To others a task that lies on the shelf is a block in the worker's cache. It is as a new one has to be, but for its
    name and the one who waits for it. */
+static inline void usp_task_shelve_unused(struct usp_task *task)
+{
+    usp_arena_shelve(task->word);
+    USP_FAILPOINT("task-shelved");
+}
+static inline bool usp_task_was_used(struct usp_task *task)
+{
+    return (atomic_load_explicit(&task->commit, memory_order_relaxed) | (uintptr_t)task->site | task->waking |
+            task->flags | usp_wait_of(task)->n | task->hope.all) != 0;
+}
 static inline void usp_task_shelve(struct usp_task *task)
 {
     atomic_store_explicit(&task->commit, USP_NONE, memory_order_relaxed);
@@ -136,10 +148,8 @@ static inline void usp_task_shelve(struct usp_task *task)
     task->flags = 0;
     task->site = NULL;
     usp_wait_of(task)->n = 0;
-    task->hope.state = task->hope.sources = task->hope.n_events = task->hope.told = 0;
-    task->hope.handle_of = task->hope.unused = 0;
-    usp_arena_shelve(task->word);
-    USP_FAILPOINT("task-shelved");
+    task->hope.all = 0;
+    usp_task_shelve_unused(task);
 }
 static inline void usp_task_unshelve(struct usp_task *task)
 {

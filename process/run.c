@@ -190,15 +190,17 @@ int uvcsp_co_at(const uvcsp_process *values, size_t n, const char *site)
     struct usp_process *process = values->args;
     if (__builtin_expect(!process || process->serial != values->serial || !usp_process_is_plain(process), 0))
         return co(values, n, site);
-    struct usp_join join = {.task = self->task, .left = 1};
+    struct usp_join join;
+    join.task = self->task;
+    join.left = 1;
+    join.failed = 0;
     self->task->site = site;
     process->serial |= 1;
-    process->parent = self;
     process->join = &join;
     usp_sched.n_live++;
     usp_sched.turns--;
     usp_sched.idle = NULL;
-    usp_fibre_become(idle, &process->unborn);
+    usp_fibre_become(idle, &process->unborn, self, 0);
     return unless_killed(wait_for_plain(&join, idle));
 }
 

@@ -37,7 +37,6 @@ static inline struct usp_process *take_record(void)
     struct usp_process *process = usp_free_processes;
     usp_free_processes = process->next;
     process->serial = last_serial += 2;
-    process->marks = 0;
     return process;
 }
 
@@ -127,7 +126,7 @@ static inline uvcsp_process value_of(struct usp_process *process)
     return value;
 }
 
-static __attribute__((noinline)) uvcsp_process new_slowly(const struct uvcsp_kind *kind, const void *args)
+static __attribute__((noinline)) struct usp_process *new_slowly(const struct uvcsp_kind *kind, const void *args)
 {
     USP_ENTER();
     if (!usp_free_processes)
@@ -137,14 +136,14 @@ static __attribute__((noinline)) uvcsp_process new_slowly(const struct uvcsp_kin
     process->special = kind->params[0].kind != UVCSP_PARAM_END;
     if (process->special)
         copy_arguments(process, args);
-    return value_of(process);
+    return process;
 }
 
 /* What has to call others is another function: this one saves no registers. */
 uvcsp_process uvcsp_process_new(const struct uvcsp_kind *kind, const void *args)
 {
     if (__builtin_expect(!usp_here || !usp_free_processes || kind->params[0].kind != UVCSP_PARAM_END, 0))
-        return new_slowly(kind, args);
+        return value_of(new_slowly(kind, args));
     struct usp_process *process = take_record();
     process->kind = kind;
     return value_of(process);
@@ -273,8 +272,7 @@ void usp_values_deinit(void)
         struct slab *slab = slabs;
         slabs = slab->next;
         for (size_t i = 0; i < PER_SLAB; i++)
-            if (slab->records[i].special && slab->records[i].kind &&
-                slab->records[i].args != slab->records[i].room)
+            if (slab->records[i].kind && slab->records[i].args != slab->records[i].room)
                 free(slab->records[i].args);
         free(slab);
     }

@@ -46,9 +46,9 @@ struct __attribute__((may_alias)) usp_fibre {
         };
     };
     void *process;               /* of the process floor: what it was before it was born */
-    struct usp_source *sources;  /* armed by usp_sources.h; from here on in the order in which they are set anew */
-    const char *called;          /* a function that may wait: its name */
-    int failed;                  /* index for uvcsp_alt_failed() */
+    struct usp_source *sources;  /* armed by usp_sources.h */
+    const char *called;          /* a function that may wait: its name; this one and the last begin anew by one store */
+    int failed;                  /* index for uvcsp_alt_failed(); the same for this one and the next three */
     uint32_t n_started;          /* others that it has started by GO, and that have not ended */
     uint32_t n_done;             /* of the channel floor: ends that are done, */
     uint32_t most_done;          /* and how many may be kept of them */

@@ -173,7 +173,7 @@ struct usp_fibre *usp_fibre_new(void (*entry)(void *), void *arg)
     if (!fibre)
         return NULL;
     struct usp_unborn nobody = {0};
-    usp_fibre_become(fibre, &nobody);
+    usp_fibre_become(fibre, &nobody, NULL, 0);
     fibre->entry = entry;
     fibre->process = arg;
     link_fibre(fibre);
@@ -189,7 +189,7 @@ static __attribute__((noinline)) struct usp_fibre *bear_elsewhere(struct usp_fib
         stillborn = unborn;
         return usp_sched.loop_fibre;
     }
-    usp_fibre_become(fibre, &unborn->before);
+    usp_fibre_become(fibre, &unborn->before, unborn->parent, unborn->kill);
     link_fibre(fibre);
     return fibre;
 }
@@ -200,7 +200,7 @@ struct usp_fibre *usp_fibre_bear(struct usp_fibre *unborn)
     if (__builtin_expect(!fibre, 0))
         return bear_elsewhere(unborn);
     usp_sched.idle = NULL;
-    usp_fibre_become(fibre, &unborn->before);
+    usp_fibre_become(fibre, &unborn->before, unborn->parent, unborn->kill);
     return fibre;
 }
 

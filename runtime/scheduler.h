@@ -180,18 +180,22 @@ static inline struct usp_fibre *usp_next_fibre(const struct usp_fibre *fibre)
 #define USP_EACH_FIBRE(fibre)                                                                      \
     for (struct usp_fibre *fibre = usp_next_fibre(NULL); fibre; fibre = usp_next_fibre(fibre))
 
-/* A fibre is from here on the one that `unborn` was to be. Its task is left to usp_born(). */
-static inline void usp_fibre_become(struct usp_fibre *fibre, struct usp_unborn *unborn)
+/* A fibre is from here on the one that `unborn` was to be, whose parent and kill these are. Its task is left to usp_born().
+   Few stores: there is no more than one of them in a cycle of the processor. */
+static inline void usp_fibre_become(struct usp_fibre *fibre, struct usp_unborn *unborn, struct usp_fibre *parent, int kill)
 {
-    fibre->parent = unborn->parent;
-    fibre->kill = unborn->kill;
+    static const struct {
+        int failed;
+        uint32_t counts[3];
+    } none = {.failed = -1};
+    char *at = (char *)fibre;
+    fibre->parent = parent;
+    fibre->kill = kill;
     fibre->hasty = fibre->hasty_after = 0;
     fibre->first = fibre->warm = false;
     fibre->process = unborn;
-    fibre->sources = NULL;
-    fibre->called = NULL;
-    fibre->failed = -1;
-    fibre->n_started = fibre->n_done = fibre->most_done = 0;
+    memset(at + offsetof(struct usp_fibre, sources), 0, 2 * sizeof(void *));
+    memcpy(at + offsetof(struct usp_fibre, failed), &none, sizeof none);
 }
 
 /* A fibre that was made by usp_fibres_conceive() gets its stack. Where there is no memory for one, the fibre of
@@ -256,7 +260,7 @@ static inline struct usp_fibre *usp_fibre_go_on(struct usp_fibre *self)
     usp_sched.turns--;
     usp_sched.head = next->next;
     if (!born) {
-        usp_fibre_become(self, &next->before);
+        usp_fibre_become(self, &next->before, next->parent, next->kill);
         return self;
     }
     usp_sched.idle = self;
