@@ -92,8 +92,8 @@ static void handle_ended(struct usp_process *process, struct usp_fibre *parent, 
     usp_handle_ended(process->handle, code);
 }
 
-static void conclude(struct usp_process *process, struct usp_fibre *fibre, int code, const char *cause,
-                     enum usp_leave leave)
+static inline __attribute__((always_inline)) void conclude(struct usp_process *process, struct usp_fibre *fibre,
+                                                           int code, const char *cause, enum usp_leave leave)
 {
     struct usp_task *task = fibre->task;
     if (usp_wait_of(task)->ends)
@@ -263,21 +263,24 @@ static void rests(struct usp_fibre *fibre)
     fibre->task = NULL;
 }
 
-/* The process has a task of its own, or the fibre has none for it. */
-static __attribute__((noinline)) bool begin_slowly(struct usp_process *process, struct usp_fibre *fibre)
+static inline void take_up(struct usp_fibre *fibre, struct usp_task *task)
 {
-    struct usp_task *task = process->task;
-    rests(fibre);
-    if (!task) {
-        task = usp_task_new(process->kind->name);
-        if (!task)
-            return false;
-        set_hope(process, task);
-        if (process->handle)
-            process->task = task;
-    }
+    if (__builtin_expect(fibre->task != NULL, 0))
+        rests(fibre);
     fibre->task = task;
     task->fibre = fibre;
+}
+
+/* The fibre has no task for it, or it has a handle. */
+static __attribute__((noinline)) bool begin_slowly(struct usp_process *process, struct usp_fibre *fibre)
+{
+    struct usp_task *task = usp_task_new(process->kind->name);
+    if (!task)
+        return false;
+    set_hope(process, task);
+    if (process->handle)
+        process->task = task;
+    take_up(fibre, task);
     return true;
 }
 
@@ -285,8 +288,12 @@ static __attribute__((noinline)) bool begin_slowly(struct usp_process *process, 
    others could see of it. */
 static inline bool begin(struct usp_process *process, struct usp_fibre *fibre)
 {
+    if (__builtin_expect(process->task != NULL, 0)) {
+        take_up(fibre, process->task);
+        return true;
+    }
     struct usp_task *task = fibre->task;
-    if (__builtin_expect((uintptr_t)process->task | (uintptr_t)process->handle || !task, 0))
+    if (__builtin_expect(!task || process->handle, 0))
         return begin_slowly(process, fibre);
     usp_task_unshelve(task);
     usp_task_begins(task, process->kind->name);
@@ -318,14 +325,11 @@ static inline struct usp_fibre *end_quietly(struct usp_process *process, struct 
     return usp_fibre_go_on_with(fibre, join->task->fibre);
 }
 
-static __attribute__((noinline)) struct usp_fibre *end_slowly(struct usp_process *process, struct usp_fibre *fibre)
+static __attribute__((noinline)) struct usp_fibre *end_loudly(struct usp_process *process, struct usp_fibre *fibre)
 {
-    if (leaves_nothing(process, fibre)) {
-        usp_task_shelve(fibre->task);
-        return end_quietly(process, fibre);
-    }
     fibre->kill = 0; /* what is deferred may communicate */
-    usp_process_run_deferred(process);
+    if (__builtin_expect(process->deferred != NULL, 0))
+        usp_process_run_deferred(process);
     conclude(process, fibre, 0, NULL, USP_LEAVE_RETIRE);
     return usp_fibre_go_on(fibre);
 }
@@ -333,9 +337,11 @@ static __attribute__((noinline)) struct usp_fibre *end_slowly(struct usp_process
 /* The body has returned; who runs next. Where a task has not been used it costs less to see that than to write it anew. */
 static inline struct usp_fibre *end(struct usp_process *process, struct usp_fibre *fibre)
 {
-    if (__builtin_expect(!leaves_nothing(process, fibre) || usp_task_was_used(fibre->task), 0))
-        return end_slowly(process, fibre);
-    usp_task_shelve_unused(fibre->task);
+    if (__builtin_expect(!leaves_nothing(process, fibre), 0))
+        return end_loudly(process, fibre);
+    if (__builtin_expect(usp_task_was_used(fibre->task), 0))
+        usp_task_reset(fibre->task);
+    usp_task_shelve(fibre->task);
     return end_quietly(process, fibre);
 }
 

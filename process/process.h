@@ -131,7 +131,7 @@ extern struct usp_kept_tasks {
 
 /* To others a task that lies on the shelf is a block in the worker's cache. It is as a new one has to be, but for its
    name and the one who waits for it. */
-static inline void usp_task_shelve_unused(struct usp_task *task)
+static inline void usp_task_shelve(struct usp_task *task)
 {
     usp_arena_shelve(task->word);
     USP_FAILPOINT("task-shelved");
@@ -141,7 +141,7 @@ static inline bool usp_task_was_used(struct usp_task *task)
     return (atomic_load_explicit(&task->commit, memory_order_relaxed) | (uintptr_t)task->site | task->waking |
             task->flags | usp_wait_of(task)->n | task->hope.all) != 0;
 }
-static inline void usp_task_shelve(struct usp_task *task)
+static inline void usp_task_reset(struct usp_task *task)
 {
     atomic_store_explicit(&task->commit, USP_NONE, memory_order_relaxed);
     task->waking = 0;
@@ -149,7 +149,6 @@ static inline void usp_task_shelve(struct usp_task *task)
     task->site = NULL;
     usp_wait_of(task)->n = 0;
     task->hope.all = 0;
-    usp_task_shelve_unused(task);
 }
 static inline void usp_task_unshelve(struct usp_task *task)
 {
@@ -203,6 +202,7 @@ static inline void usp_task_free(struct usp_task *task)
         return;
     }
     task->hope.handle = NULL;
+    usp_task_reset(task);
     usp_task_shelve(task);
     usp_task_keep(task);
 }

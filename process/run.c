@@ -179,22 +179,15 @@ static __attribute__((noinline)) int co(const uvcsp_process *values, size_t n, c
     return unless_killed(wait_for_plain(&join, NULL));
 }
 
-/* One without parameters runs at once where nobody else is ready; nothing is queued then. */
-int uvcsp_co_at(const uvcsp_process *values, size_t n, const char *site)
+/* One without parameters, at once, while nobody else is ready; nothing is queued. */
+static __attribute__((noinline)) int co_alone(struct usp_process *process, struct usp_fibre *self, struct usp_fibre *idle,
+                                              const char *site)
 {
-    struct usp_fibre *self = usp_sched.current, *idle = usp_sched.idle;
-    if (__builtin_expect(n != 1 || !usp_here || !values || !self->task || self->kill || !idle || usp_sched.head ||
-                             usp_sched.turns <= 1,
-                         0))
-        return co(values, n, site);
-    struct usp_process *process = values->args;
-    if (__builtin_expect(!process || process->serial != values->serial || !usp_process_is_plain(process), 0))
-        return co(values, n, site);
     struct usp_join join;
     join.task = self->task;
     join.left = 1;
     join.failed = 0;
-    self->task->site = site;
+    join.task->site = site;
     process->serial |= 1;
     process->join = &join;
     usp_sched.n_live++;
@@ -202,6 +195,20 @@ int uvcsp_co_at(const uvcsp_process *values, size_t n, const char *site)
     usp_sched.idle = NULL;
     usp_fibre_become(idle, &process->unborn, self, 0);
     return unless_killed(wait_for_plain(&join, idle));
+}
+
+/* Saves no registers where it cannot be done so. */
+int uvcsp_co_at(const uvcsp_process *values, size_t n, const char *site)
+{
+    if (__builtin_expect(n != 1 || !usp_here || !values, 0))
+        return co(values, n, site);
+    struct usp_process *process = values->args;
+    if (__builtin_expect(!process || !usp_process_is_plain(process) || process->serial != values->serial, 0))
+        return co(values, n, site);
+    struct usp_fibre *self = usp_sched.current, *idle = usp_sched.idle;
+    if (__builtin_expect(!self->task || self->kill || !idle || usp_sched.head || usp_sched.turns <= 1, 0))
+        return co(values, n, site);
+    return co_alone(process, self, idle, site);
 }
 
 /* Each is the first of those that a value stands for. */

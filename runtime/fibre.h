@@ -3,7 +3,8 @@
    A fibre's record lies at the top of its own stack, so a parked fibre costs the one page that it
    has touched anyway. It gets the stack when it first runs: those that were started and have not run cost their
    names, and those that run one after the other run on one stack, which the cache has. A fibre whose process returns
-   takes the next of those itself, without a switch, or waits for one.
+   takes the next of those itself, without a switch, or waits for one; one of those that wait is the idle one, on which a
+   process that is alone can run at once.
 
    The scheduler owns all of them; a fibre is in exactly one place: running, in the run queue, or parked, and then
    something that will make it ready knows it (a channel, a source, a mailbox). */
