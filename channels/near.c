@@ -193,7 +193,8 @@ static inline const uvcsp_guard *first_of(const struct usp_habit *habit)
 
 static inline int taken_as_usual(struct usp_fibre *fibre, const uvcsp_guard *guard)
 {
-    fibre->after_choice = (struct usp_fibre){.failed = -1}.after_choice;
+    fibre->failed = -1;
+    fibre->hasty = fibre->hasty_after = 0;
     fibre->habit.from = guard + 1;
     return (int)(guard - fibre->habit.guards);
 }

@@ -64,7 +64,7 @@ static void forget(void *arg)
 
 static bool is_of(const struct usp_client *client, const uvcsp_manager *manager, const struct usp_process *process)
 {
-    return client->serial == process->serial && client->process == process && client->task == process->task &&
+    return client->serial == process->serial && client->process == process && client->task == usp_current()->task &&
            client->manager == manager;
 }
 
@@ -191,7 +191,7 @@ static struct usp_client *new_client(uvcsp_manager *manager)
     if (!client)
         return NULL;
     *client = (struct usp_client){
-        .process = process, .serial = process->serial, .task = process->task, .manager = manager};
+        .process = process, .serial = process->serial, .task = usp_current()->task, .manager = manager};
     if ((manager->join && usp_line_init(&client->line) != 0) || usp_defer_always(forget, client) != 0) {
         usp_line_deinit(&client->line);
         free(client);

@@ -36,6 +36,7 @@ struct usp_made {
 
 struct usp_lease {
     struct usp_process *process;
+    struct usp_task *task; /* of the process */
     unsigned long serial;
     struct usp_made *made;
     long holds; /* what it may hold: never less than what it does */

@@ -16,7 +16,7 @@ static bool others_live(void)
 static void ended(void *arg)
 {
     struct usp_lease *lease = arg;
-    struct usp_task *task = lease->process->task;
+    struct usp_task *task = lease->task;
     if (lease->holds > 0) {
         struct usp_gone gone = {task, 0};
         usp_walk_shared(usp_sync_let_go, &gone);
@@ -54,7 +54,7 @@ static void at_exit(int status, void *arg)
     if (status != 0 || !usp_here || !usp_runtime_is_home() || usp_worker_is_root())
         return;
     for (struct usp_fibre *fibre = usp_sched.all; fibre; fibre = fibre->all_next) {
-        struct usp_process *process = fibre->process;
+        struct usp_process *process = fibre == usp_sched.idle ? NULL : fibre->process;
         struct usp_deferred *deferred = process ? *place_of_lease(process) : NULL;
         if (deferred)
             ended(deferred->arg);
@@ -81,6 +81,7 @@ struct usp_lease *usp_lease_slowly(void)
         return NULL;
     }
     lease->process = process;
+    lease->task = usp_current()->task;
     lease->serial = process->serial;
     *deferred = (struct usp_deferred){NULL, ended, lease, true};
     *at = deferred;

@@ -201,12 +201,12 @@ int uvcsp_pid(uvcsp_handle *handle)
 }
 
 /* A light process ends where it waits, if it can be claimed there, or else when it next waits. */
-static void kill_one(struct usp_fibre *fibre, const struct usp_process *process, int signum)
+static void kill_one(struct usp_fibre *fibre, int signum)
 {
     fibre->kill = signum;
-    if (fibre != usp_current() && process->task && usp_claim_to_kill(process->task)) {
-        process->task->outcome = USP_KILLED;
-        usp_wake(process->task);
+    if (fibre != usp_current() && fibre->task && usp_claim_to_kill(fibre->task)) {
+        fibre->task->outcome = USP_KILLED;
+        usp_wake(fibre->task);
     }
 }
 
@@ -216,9 +216,9 @@ static bool kill_waited_for(int signum)
     bool some = false;
     USP_EACH_FIBRE(fibre) {
         struct usp_process *process = usp_process_of(fibre);
-        if (!process || !process->join || fibre->kill || !process->join->task->fibre->kill)
+        if (!process || !process->join->task || fibre->kill || !process->join->task->fibre->kill)
             continue;
-        kill_one(fibre, process, signum);
+        kill_one(fibre, signum);
         some = true;
     }
     return some;
@@ -229,7 +229,7 @@ static void kill_light(const uvcsp_handle *handle, int signum)
     USP_EACH_FIBRE(fibre) {
         struct usp_process *process = usp_process_of(fibre);
         if (process && process->handle == handle)
-            kill_one(fibre, process, signum);
+            kill_one(fibre, signum);
     }
     while (kill_waited_for(signum))
         ;
@@ -245,7 +245,7 @@ static void terminate_all(void)
     USP_EACH_FIBRE(fibre) {
         struct usp_process *process = usp_process_of(fibre);
         if (process)
-            kill_one(fibre, process, SIGTERM);
+            kill_one(fibre, SIGTERM);
     }
 }
 

@@ -16,9 +16,11 @@ struct usp_process *usp_process_current(void)
     return usp_current()->process;
 }
 
+struct usp_join usp_no_join = {.left = SIZE_MAX};
+
 static void tell_joiner(struct usp_join *join, bool failed)
 {
-    if (!join)
+    if (!join->task)
         return;
     join->failed += failed;
     if (--join->left == 0)
@@ -93,13 +95,14 @@ static void handle_ended(struct usp_process *process, struct usp_fibre *parent, 
 static inline __attribute__((always_inline)) void conclude(struct usp_process *process, struct usp_fibre *fibre,
                                                            int code, const char *cause, enum usp_leave leave)
 {
-    struct usp_task *task = process->task;
+    struct usp_task *task = fibre->task;
     if (usp_wait_of(task)->ends)
         usp_ends_release(task, leave, cause ? cause : "poisoned; the cause is not known");
     if (usp_wait_of(task)->made)
         usp_channels_release(task);
     if (process->handle)
         handle_ended(process, fibre->parent, code);
+    process->handle = NULL;
     tell_joiner(process->join, code != 0);
     if (fibre->n_started > 0)
         forget_parent(fibre);
@@ -221,7 +224,7 @@ static void unwind(void *process, int outcome, const char *cause)
     }
 }
 
-static void tell_why_not(struct usp_process *process, const char *why)
+static __attribute__((cold, noinline)) void tell_why_not(struct usp_process *process, const char *why)
 {
     char cause[200];
     snprintf(cause, sizeof cause, "process '%s' could not be started: %s", process->kind->name, why);
@@ -233,6 +236,7 @@ static void tell_why_not(struct usp_process *process, const char *why)
     tell_joiner(process->join, true);
     if (process->handle)
         handle_ended(process, process->parent, 1);
+    process->handle = NULL;
     usp_process_release(process);
     usp_somebody_ended();
 }
@@ -242,50 +246,129 @@ static void stillborn(struct usp_unborn *unborn)
     tell_why_not((struct usp_process *)unborn, "no memory for its stack");
 }
 
-static inline void set_hope(struct usp_process *process)
+static inline void set_hope(const struct usp_process *process, struct usp_task *task)
 {
-    struct usp_hope *hope = &process->task->hope;
+    struct usp_hope *hope = &task->hope;
     struct uvcsp_handle *handle = process->handle;
-    hope->waiter = process->join ? process->join->task : NULL;
+    hope->waiter = process->join->task;
     hope->handle = handle ? &handle->ended : NULL;
     hope->handle_of = (uint16_t)(handle && !handle->freed ? usp_worker_index() + 1 : 0);
     hope->state = 0;
+}
+
+static void rests(struct usp_fibre *fibre)
+{
+    if (fibre->task)
+        usp_task_keep(fibre->task);
+    fibre->task = NULL;
+}
+
+static inline void take_up(struct usp_fibre *fibre, struct usp_task *task)
+{
+    if (__builtin_expect(fibre->task != NULL, 0))
+        rests(fibre);
+    fibre->task = task;
+    task->fibre = fibre;
+}
+
+/* The fibre has no task for it, or it has a handle. */
+static __attribute__((noinline)) bool begin_slowly(struct usp_process *process, struct usp_fibre *fibre)
+{
+    struct usp_task *task = usp_task_new(process->kind->name);
+    if (!task)
+        return false;
+    set_hope(process, task);
+    if (process->handle)
+        process->task = task;
+    take_up(fibre, task);
+    return true;
 }
 
 /* The first that a fibre does for a process. One without parameters gets its task only here: until then there is nothing that
    others could see of it. */
 static inline bool begin(struct usp_process *process, struct usp_fibre *fibre)
 {
-    fibre->unwind = unwind;
-    if (process->task)
+    if (__builtin_expect(process->task != NULL, 0)) {
+        take_up(fibre, process->task);
         return true;
-    process->task = usp_task_new(process->kind->name);
-    if (!process->task)
-        return false;
-    set_hope(process);
-    process->task->fibre = fibre;
-    fibre->task = process->task;
+    }
+    struct usp_task *task = fibre->task;
+    if (__builtin_expect(!task || process->handle, 0))
+        return begin_slowly(process, fibre);
+    usp_task_unshelve(task);
+    usp_task_begins(task, process->kind->name);
+    task->hope.waiter = process->join->task;
     return true;
 }
 
-static void run(struct usp_unborn *unborn)
+/* As a rule one without parameters has left nothing behind that somebody else would have to know of. */
+static inline bool leaves_nothing(const struct usp_process *process, const struct usp_fibre *fibre)
 {
-    struct usp_process *process = (struct usp_process *)unborn;
-    struct usp_fibre *fibre = usp_current();
-    if (__builtin_expect(!begin(process, fibre), 0)) {
-        tell_why_not(process, "the shared arena is full");
-        return;
+    const struct usp_task *task = fibre->task;
+    const struct usp_wait *wait = (const struct usp_wait *)task->room;
+    return (process->marks | (uintptr_t)process->handle | (uintptr_t)process->deferred | (uintptr_t)process->task |
+            fibre->n_started | (uintptr_t)wait->ends | (uintptr_t)wait->made | (uintptr_t)wait->table |
+            (uintptr_t)task->uses) == 0;
+}
+
+/* Then the fibre keeps its task, which lies on the shelf. Who waits in usp_park() needs no more than to be ready. */
+static inline struct usp_fibre *end_quietly(struct usp_process *process, struct usp_fibre *fibre)
+{
+    struct usp_join *join = process->join;
+    usp_process_release_plain(process);
+    usp_somebody_ended();
+    if (join->left > 1) {
+        join->left--;
+        return usp_fibre_go_on(fibre);
     }
-    process->kind->run(process->args);
+    join->task->woken = 1;
+    return usp_fibre_go_on_with(fibre, join->task->fibre);
+}
+
+static __attribute__((noinline)) struct usp_fibre *end_loudly(struct usp_process *process, struct usp_fibre *fibre)
+{
     fibre->kill = 0; /* what is deferred may communicate */
     if (__builtin_expect(process->deferred != NULL, 0))
         usp_process_run_deferred(process);
     conclude(process, fibre, 0, NULL, USP_LEAVE_RETIRE);
+    return usp_fibre_go_on(fibre);
+}
+
+/* The body has returned; who runs next. Where a task has not been used it costs less to see that than to write it anew. */
+static inline struct usp_fibre *end(struct usp_process *process, struct usp_fibre *fibre)
+{
+    if (__builtin_expect(!leaves_nothing(process, fibre), 0))
+        return end_loudly(process, fibre);
+    if (__builtin_expect(usp_task_was_used(fibre->task), 0))
+        usp_task_reset(fibre->task);
+    usp_task_shelve(fibre->task);
+    return end_quietly(process, fibre);
+}
+
+/* One process after the other. The switch is here, and not in a function of its own: then calls and returns come in pairs,
+   as the processor expects them. */
+__attribute__((noreturn)) static void run(struct usp_fibre *fibre)
+{
+    fibre->unwind = unwind;
+    for (;;) {
+        struct usp_process *process = fibre->process;
+        struct usp_fibre *to;
+        if (__builtin_expect(begin(process, fibre), 1)) {
+            process->kind->run(process->args);
+            to = end(process, fibre);
+        } else {
+            tell_why_not(process, "the shared arena is full");
+            to = usp_fibre_go_on(fibre);
+        }
+        if (to != fibre)
+            usp_switch_to(to);
+    }
 }
 
 void usp_life_init(void)
 {
     usp_born = run;
+    usp_rests = rests;
     usp_stillborn = stillborn;
 }
 
@@ -297,10 +380,10 @@ size_t usp_processes_launch(struct usp_process *first, struct usp_join *join,
     size_t n = 0;
     for (struct usp_process *process = first; process; process = process->next) {
         process->parent = parent;
-        process->join = join;
+        process->join = join ? join : &usp_no_join;
         process->handle = handle;
         if (process->task) {
-            set_hope(process);
+            set_hope(process, process->task);
             process->task->fibre = (struct usp_fibre *)&process->unborn;
         }
         last = process;

@@ -34,6 +34,7 @@ struct usp_join {
     size_t left;
     int failed;
 };
+extern struct usp_join usp_no_join; /* of processes for which nobody waits so: it has no task, and `left` says nothing */
 
 struct uvcsp_handle {
     struct usp_event ended; /* first: the choice knows a handle as an event */
@@ -55,36 +56,36 @@ struct usp_process {
         struct {                       /* the same */
             void *sp;
             struct usp_process *next;  /* in the free list, in its group, among those that start together */
-            struct usp_task *task;     /* NULL before it joins; of one without parameters until it first runs */
+            struct usp_task *task;     /* NULL before it joins; of one without parameters always, unless it has a handle */
             struct usp_fibre *parent;
             union {
                 uint64_t marks;        /* all of these */
                 struct {
                     int kill;
-                    bool started;      /* the value has been used up */
+                    bool special;      /* a group, or something in it could be an end: usp_process_is_plain() */
                     bool joined;       /* connections among its arguments are its own */
                     bool first;
                 };
             };
         };
     };
-    unsigned long serial;              /* 0: free */
+    unsigned long serial;              /* even, and odd from when the value has been used up */
     _Alignas(16) unsigned char room[USP_INLINE_ARGS];
     const struct uvcsp_kind *kind;     /* NULL: a group, made by WORKER */
     union {
-        void *args;
+        void *args;                    /* unless it is plain */
         struct usp_process *members;   /* of a group */
     };
-    struct usp_join *join;             /* this and the next from when it starts */
-    struct uvcsp_handle *handle;
+    struct usp_join *join;             /* from when it starts; never NULL then */
+    struct uvcsp_handle *handle;       /* the same; NULL before */
     struct usp_deferred *deferred;
 };
 _Static_assert(sizeof(struct usp_process) == 128, "a process is two lines of the cache");
 
-/* Nothing in it could be an end, and nobody outside can know of it before it runs. */
+/* No group, nothing in it could be an end, and nobody outside can know of it before it runs. */
 static inline bool usp_process_is_plain(const struct usp_process *process)
 {
-    return process->kind->params[0].kind == UVCSP_PARAM_END;
+    return !process->special;
 }
 /* Of a fibre that is not the loop's. */
 static inline struct usp_process *usp_process_of(struct usp_fibre *fibre)
@@ -102,26 +103,66 @@ struct usp_process *usp_process_unpack(struct usp_process *process);
 int usp_values_use(const uvcsp_process *values, size_t n, struct usp_process **processes);
 void usp_process_release_arguments(struct usp_process *process);
 extern struct usp_process *usp_free_processes;
-static inline void usp_process_release(struct usp_process *process)
+/* Has neither marks nor a task. */
+static inline void usp_process_release_plain(struct usp_process *process)
 {
-    if (__builtin_expect(!process->kind || !usp_process_is_plain(process), 0))
-        usp_process_release_arguments(process);
-    process->serial = 0;
-    process->task = NULL;
-    process->marks = 0;
     process->next = usp_free_processes;
     usp_free_processes = process;
+}
+static inline void usp_process_release(struct usp_process *process)
+{
+    if (__builtin_expect(!usp_process_is_plain(process), 0))
+        usp_process_release_arguments(process);
+    process->task = NULL;
+    process->marks = 0;
+    usp_process_release_plain(process);
 }
 void usp_values_deinit(void);
 
 /* ---- task.c ---- */
 
 #define USP_KEPT 1024 /* tasks at most that are kept for the next processes */
+/* A fibre that runs one process without parameters after the other has a task of its own besides: usp_born(). */
 extern struct usp_kept_tasks {
     struct usp_task *first; /* linked by `mail_next` */
     unsigned n;
     struct usp_worker *self;
 } usp_kept;
+
+/* To others a task that lies on the shelf is a block in the worker's cache. It is as a new one has to be, but for its
+   name and the one who waits for it. */
+static inline void usp_task_shelve(struct usp_task *task)
+{
+    usp_arena_shelve(task->word);
+    USP_FAILPOINT("task-shelved");
+}
+static inline bool usp_task_was_used(struct usp_task *task)
+{
+    return (atomic_load_explicit(&task->commit, memory_order_relaxed) | (uintptr_t)task->site | task->waking |
+            task->flags | usp_wait_of(task)->n | task->hope.all) != 0;
+}
+static inline void usp_task_reset(struct usp_task *task)
+{
+    atomic_store_explicit(&task->commit, USP_NONE, memory_order_relaxed);
+    task->waking = 0;
+    task->flags = 0;
+    task->site = NULL;
+    usp_wait_of(task)->n = 0;
+    task->hope.all = 0;
+}
+static inline void usp_task_unshelve(struct usp_task *task)
+{
+    task->hope.epoch++; /* whoever knew the last one that it was */
+    usp_arena_unshelve(task->word, USP_BLOCK_TASK);
+    USP_FAILPOINT("task-off-the-shelf");
+}
+static inline void usp_task_begins(struct usp_task *task, const char *name)
+{
+    task->name = name;
+    atomic_store_explicit(&usp_kept.self->tasks_made, /* nobody else writes it */
+                          atomic_load_explicit(&usp_kept.self->tasks_made, memory_order_relaxed) + 1,
+                          memory_order_release);
+}
 
 struct usp_task *usp_task_make(void);
 /* A task of this worker. NULL: the arena is full. */
@@ -131,41 +172,39 @@ static inline struct usp_task *usp_task_new(const char *name)
     if (__builtin_expect(task != NULL, 1)) {
         usp_kept.first = task->mail_next;
         usp_kept.n--;
-        task->hope.epoch++; /* whoever knew the last one that it was */
-        usp_arena_unshelve(task->word, USP_BLOCK_TASK);
-        USP_FAILPOINT("task-off-the-shelf");
+        usp_task_unshelve(task);
     } else {
         task = usp_task_make();
         if (!task)
             return NULL;
     }
-    task->name = name;
-    atomic_store_explicit(&usp_kept.self->tasks_made, /* nobody else writes it */
-                          atomic_load_explicit(&usp_kept.self->tasks_made, memory_order_relaxed) + 1,
-                          memory_order_release);
+    usp_task_begins(task, name);
     return task;
 }
 void usp_task_discard(struct usp_task *task);
-/* Nothing waits in it, and it has no end and no channel any more. */
-static inline void usp_task_free(struct usp_task *task)
+void usp_task_give_up(struct usp_task *task); /* that lies on the shelf */
+/* One that lies on the shelf is for whoever needs one next. */
+static inline void usp_task_keep(struct usp_task *task)
 {
-    struct usp_wait *wait = usp_wait_of(task);
-    if (__builtin_expect(wait->table != NULL || task->uses != NULL || usp_kept.n >= USP_KEPT, 0)) {
-        usp_task_discard(task);
+    if (__builtin_expect(usp_kept.n >= USP_KEPT, 0)) {
+        usp_task_give_up(task);
         return;
     }
-    atomic_store_explicit(&task->commit, USP_NONE, memory_order_relaxed);
-    task->waking = 0;
-    task->flags = 0;
-    task->site = NULL;
-    wait->n = 0;
-    task->hope.state = task->hope.sources = task->hope.n_events = task->hope.told = 0;
-    task->hope.handle_of = 0;
-    usp_arena_shelve(task->word);
-    USP_FAILPOINT("task-shelved");
     task->mail_next = usp_kept.first;
     usp_kept.first = task;
     usp_kept.n++;
+}
+/* Nothing waits in it, and it has no end and no channel any more. */
+static inline void usp_task_free(struct usp_task *task)
+{
+    if (__builtin_expect(usp_wait_of(task)->table != NULL || task->uses != NULL, 0)) {
+        usp_task_discard(task);
+        return;
+    }
+    task->hope.handle = NULL;
+    usp_task_reset(task);
+    usp_task_shelve(task);
+    usp_task_keep(task);
 }
 /* In a new worker, and when the library is left: those that are kept are not ours any more. */
 void usp_tasks_forget(void);

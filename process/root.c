@@ -259,6 +259,7 @@ static int enter(void)
     memset(&main_process, 0, sizeof main_process);
     main_process.kind = &main_kind;
     main_process.task = task;
+    main_process.join = &usp_no_join;
     main_fibre->task = task;
     main_fibre->process = &main_process;
     main_fibre->unwind = unwind_main;

@@ -93,14 +93,18 @@ static int wait_for(struct usp_join *join)
     return __builtin_expect(hope->told & USP_TOLD_DEADLOCK, 0) ? -EDEADLK : join->failed;
 }
 
-/* The same for those that have just been conceived, none of whom has run: `join` counts them alone. */
-static inline int wait_for_plain(struct usp_join *join)
+/* The same for those that have just been conceived, none of whom has run: `join` counts them alone. `to` runs next; NULL:
+   whose turn it is. */
+static inline __attribute__((always_inline)) int wait_for_plain(struct usp_join *join, struct usp_fibre *to)
 {
     struct usp_hope *hope = &join->task->hope;
     hope->told &= (uint8_t)~USP_TOLD_DEADLOCK;
     hope->epoch++;
     hope->state |= USP_HOPE_JOINS;
-    usp_park();
+    if (to)
+        usp_switch_to(to);
+    else
+        usp_park();
     hope->state &= (uint8_t)~USP_HOPE_JOINS;
     return __builtin_expect(hope->told & USP_TOLD_DEADLOCK, 0) ? -EDEADLK : join->failed;
 }
@@ -134,7 +138,7 @@ static __attribute__((cold, noinline)) int no_value(const uvcsp_process *values,
     return -EINVAL;
 }
 
-int uvcsp_co_at(const uvcsp_process *values, size_t n, const char *site)
+static __attribute__((noinline)) int co(const uvcsp_process *values, size_t n, const char *site)
 {
     USP_ENTER();
     struct usp_fibre *self = usp_current();
@@ -150,26 +154,61 @@ int uvcsp_co_at(const uvcsp_process *values, size_t n, const char *site)
     bool all_plain = true;
     for (size_t i = 0; i < n; i++) {
         struct usp_process *process = values[i].args;
-        if (__builtin_expect(!process || process->serial != values[i].serial || process->started, 0))
+        if (__builtin_expect(!process || process->serial != values[i].serial, 0)) {
+            *at = NULL;
             return no_value(values, n, i, first);
-        process->started = true;
-        if (__builtin_expect(process->kind && usp_process_is_plain(process), 1)) {
+        }
+        process->serial |= 1;
+        if (__builtin_expect(usp_process_is_plain(process), 1)) {
             process->parent = self;
             process->join = &join;
-            process->handle = NULL;
             *at = last = process;
             at = &process->next;
             continue;
         }
         all_plain = false;
+        process->next = NULL;
         *at = usp_process_unpack(process);
         while (*at)
             at = &(*at)->next;
     }
+    *at = NULL;
     if (!all_plain || n == 0)
         return unless_killed(run_joined(first));
     usp_fibres_conceive(&first->unborn, &last->unborn, n);
-    return unless_killed(wait_for_plain(&join));
+    return unless_killed(wait_for_plain(&join, NULL));
+}
+
+/* One without parameters, at once, while nobody else is ready; nothing is queued. */
+static __attribute__((noinline)) int co_alone(struct usp_process *process, struct usp_fibre *self, struct usp_fibre *idle,
+                                              const char *site)
+{
+    struct usp_join join;
+    join.task = self->task;
+    join.left = 1;
+    join.failed = 0;
+    join.task->site = site;
+    process->serial |= 1;
+    process->join = &join;
+    usp_sched.n_live++;
+    usp_sched.turns--;
+    usp_sched.idle = NULL;
+    usp_fibre_become(idle, &process->unborn, self, 0);
+    return unless_killed(wait_for_plain(&join, idle));
+}
+
+/* Saves no registers where it cannot be done so. */
+int uvcsp_co_at(const uvcsp_process *values, size_t n, const char *site)
+{
+    if (__builtin_expect(n != 1 || !usp_here || !values, 0))
+        return co(values, n, site);
+    struct usp_process *process = values->args;
+    if (__builtin_expect(!process || !usp_process_is_plain(process) || process->serial != values->serial, 0))
+        return co(values, n, site);
+    struct usp_fibre *self = usp_sched.current, *idle = usp_sched.idle;
+    if (__builtin_expect(!self->task || self->kill || !idle || usp_sched.head || usp_sched.turns <= 1, 0))
+        return co(values, n, site);
+    return co_alone(process, self, idle, site);
 }
 
 /* Each is the first of those that a value stands for. */

@@ -10,11 +10,12 @@ struct usp_kept_tasks usp_kept USP_YOUNG;
 /* The arena is drained. */
 static void give_back(void)
 {
+    if (usp_sched.idle)
+        usp_rests(usp_sched.idle);
     while (usp_kept.first) {
         struct usp_task *task = usp_kept.first;
         usp_kept.first = task->mail_next;
-        usp_arena_unshelve(task->word, USP_BLOCK_TASK);
-        usp_arena_free(task);
+        usp_task_give_up(task);
     }
     usp_kept.n = 0;
 }
@@ -41,6 +42,12 @@ void usp_task_discard(struct usp_task *task)
     *(struct usp_uses *volatile *)&task->uses = NULL; /* who buries this worker must not look into what is somebody else's by then */
     atomic_signal_fence(memory_order_seq_cst);
     usp_arena_free(uses);
+    usp_arena_free(task);
+}
+
+void usp_task_give_up(struct usp_task *task)
+{
+    usp_task_unshelve(task);
     usp_arena_free(task);
 }
 

@@ -31,14 +31,12 @@ static __attribute__((noinline)) void add_slab(void)
     }
 }
 
+/* There is one. */
 static inline struct usp_process *take_record(void)
 {
-    if (__builtin_expect(!usp_free_processes, 0))
-        add_slab();
     struct usp_process *process = usp_free_processes;
     usp_free_processes = process->next;
-    process->next = NULL;
-    process->serial = ++last_serial;
+    process->serial = last_serial += 2;
     return process;
 }
 
@@ -63,6 +61,7 @@ void usp_process_release_arguments(struct usp_process *process)
         usp_process_each_conn(process, conn_ended, NULL);
     if (process->args != process->room)
         free(process->args);
+    process->args = process->room;
 }
 
 struct usp_process *usp_process_unpack(struct usp_process *process)
@@ -99,8 +98,7 @@ static __attribute__((noinline)) void copy_arguments(struct usp_process *process
     size_t size = (kind->size + 15) & ~(size_t)15, total = size;
     for (const struct uvcsp_param *p = kind->params; (p = next_array(p)); p++)
         total += array_length(args, p) * sizeof(void *);
-    if (total > sizeof process->room)
-        process->args = malloc(total);
+    process->args = total > sizeof process->room ? malloc(total) : process->room;
     if (!process->args)
         usp_fatal("no memory for the arguments of process '%s'", kind->name);
     memcpy(process->args, args, kind->size);
@@ -128,14 +126,26 @@ static inline uvcsp_process value_of(struct usp_process *process)
     return value;
 }
 
-uvcsp_process uvcsp_process_new(const struct uvcsp_kind *kind, const void *args)
+static __attribute__((noinline)) struct usp_process *new_slowly(const struct uvcsp_kind *kind, const void *args)
 {
     USP_ENTER();
+    if (!usp_free_processes)
+        add_slab();
     struct usp_process *process = take_record();
     process->kind = kind;
-    process->args = process->room;
-    if (!usp_process_is_plain(process))
+    process->special = kind->params[0].kind != UVCSP_PARAM_END;
+    if (process->special)
         copy_arguments(process, args);
+    return process;
+}
+
+/* What has to call others is another function: this one saves no registers. */
+uvcsp_process uvcsp_process_new(const struct uvcsp_kind *kind, const void *args)
+{
+    if (__builtin_expect(!usp_here || !usp_free_processes || kind->params[0].kind != UVCSP_PARAM_END, 0))
+        return value_of(new_slowly(kind, args));
+    struct usp_process *process = take_record();
+    process->kind = kind;
     return value_of(process);
 }
 
@@ -144,15 +154,16 @@ uvcsp_process uvcsp_process_new(const struct uvcsp_kind *kind, const void *args)
 static struct usp_process *find(uvcsp_process value)
 {
     struct usp_process *process = value.args;
-    return process && process->serial == value.serial && !process->started ? process : NULL;
+    return process && process->serial == value.serial ? process : NULL;
 }
 
 struct usp_process *usp_value_use(uvcsp_process value)
 {
     struct usp_process *process = find(value);
-    if (process)
-        process->started = true;
-    else
+    if (process) {
+        process->serial |= 1;
+        process->next = NULL;
+    } else
         usp_report("a process value%s%s was run before, or is none: each value runs once",
                    value.kind ? " of " : "", value.kind ? value.kind->name : "");
     return process;
@@ -177,14 +188,19 @@ void uvcsp_process_free(uvcsp_process value)
 {
     USP_ENTER();
     struct usp_process *process = find(value);
-    if (process)
-        usp_process_release(process);
+    if (!process)
+        return;
+    process->serial |= 1;
+    usp_process_release(process);
 }
 
 uvcsp_process uvcsp_worker(const uvcsp_process *values, size_t n)
 {
     USP_ENTER();
+    if (!usp_free_processes)
+        add_slab();
     struct usp_process *group = take_record();
+    group->special = true;
     group->kind = NULL;
     group->members = NULL;
     struct usp_process **at = &group->members;
@@ -216,20 +232,24 @@ struct array {
 };
 static struct array *spare;
 
-uvcsp_process *uvcsp_values_new(size_t n)
+static __attribute__((noinline)) uvcsp_process *values_new_slowly(size_t n)
 {
-    struct array *array = spare;
-    if (n <= FEW && array) {
-        spare = NULL;
-        return array->values;
-    }
     size_t room = n > FEW ? n : FEW;
-    array = NULL;
+    struct array *array = NULL;
     if (room <= (SIZE_MAX - sizeof *array) / sizeof array->values[0])
         array = malloc(sizeof *array + room * sizeof array->values[0]);
     if (!array)
         usp_fatal("no memory for %zu processes", n);
     array->n = room;
+    return array->values;
+}
+
+uvcsp_process *uvcsp_values_new(size_t n)
+{
+    struct array *array = spare;
+    if (__builtin_expect(n > FEW || !array, 0))
+        return values_new_slowly(n);
+    spare = NULL;
     return array->values;
 }
 
@@ -252,8 +272,7 @@ void usp_values_deinit(void)
         struct slab *slab = slabs;
         slabs = slab->next;
         for (size_t i = 0; i < PER_SLAB; i++)
-            if (slab->records[i].serial && slab->records[i].kind &&
-                slab->records[i].args != slab->records[i].room)
+            if (slab->records[i].kind && slab->records[i].args != slab->records[i].room)
                 free(slab->records[i].args);
         free(slab);
     }

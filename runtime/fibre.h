@@ -3,7 +3,8 @@
    A fibre's record lies at the top of its own stack, so a parked fibre costs the one page that it
    has touched anyway. It gets the stack when it first runs: those that were started and have not run cost their
    names, and those that run one after the other run on one stack, which the cache has. A fibre whose process returns
-   takes the next of those itself, without a switch, or waits for one.
+   takes the next of those itself, without a switch, or waits for one; one of those that wait is the idle one, on which a
+   process that is alone can run at once.
 
    The scheduler owns all of them; a fibre is in exactly one place: running, in the run queue, or parked, and then
    something that will make it ready knows it (a channel, a source, a mailbox). */
@@ -59,31 +60,25 @@ struct __attribute__((may_alias)) usp_fibre {
             struct usp_task *task;
             struct usp_fibre *parent;
             int kill;
-            bool above[2];
+            uint8_t hasty;       /* so many choices that have to wait do so at once ... */
+            uint8_t hasty_after; /* ... the last time that they were to */
             bool first;
+            bool warm;           /* in the list of free stacks: it waits where it runs the next process */
         };
     };
     void *process;               /* of the process floor: what it was before it was born */
-    void (*unwind)(void *process, int how, const char *cause); /* ends the process that runs here; does not return */
     struct usp_source *sources;  /* armed by usp_sources.h */
-    struct usp_fibre *all_next, *all_prev; /* every fibre of the worker that is born */
-    union {
-        uint64_t after_choice;   /* all of these */
-        struct {
-            int failed;          /* index for uvcsp_alt_failed() */
-            uint8_t hasty;       /* so many choices that have to wait do so at once ... */
-            uint8_t hasty_after; /* ... the last time that they were to */
-            uint8_t zero[2];
-        };
-    };
-    const char *alt_site;        /* of its last uvcsp_alt() */
-    struct usp_habit habit;
-    struct usp_chosen chosen;
-    const char *called, *called_at; /* of a function that may wait: its name, where it was called */
+    const char *called;          /* a function that may wait: its name; this one and the last begin anew by one store */
+    int failed;                  /* index for uvcsp_alt_failed(); the same for this one and the next three */
     uint32_t n_started;          /* others that it has started by GO, and that have not ended */
     uint32_t n_done;             /* of the channel floor: ends that are done, */
     uint32_t most_done;          /* and how many may be kept of them */
-    bool warm;                   /* its last process has returned: it waits where it runs the next one */
+    const char *called_at;       /* where `called` was */
+    const char *alt_site;        /* of its last uvcsp_alt() */
+    struct usp_habit habit;
+    struct usp_chosen chosen;
+    void (*unwind)(void *process, int how, const char *cause); /* ends the process that runs here; does not return */
+    struct usp_fibre *all_next, *all_prev; /* every fibre of the worker that is born */
     void (*entry)(void *);       /* NULL: it runs processes */
     char *stack;                 /* lowest address, the guard included; NULL for main */
     size_t stack_size;

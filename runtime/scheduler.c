@@ -10,7 +10,6 @@
 #include "runtime/overflow.h"
 #include "runtime/report.h"
 #include "runtime/sources.h"
-#include "runtime/stack.h"
 #include "runtime/young.h"
 
 #ifdef USP_ASAN
@@ -105,64 +104,24 @@ __attribute__((noinline)) void usp_switch_to(struct usp_fibre *to)
 }
 #endif
 
-void (*usp_born)(struct usp_unborn *process), (*usp_stillborn)(struct usp_unborn *process);
+void (*usp_born)(struct usp_fibre *fibre);
+void (*usp_stillborn)(struct usp_unborn *process);
+void (*usp_rests)(struct usp_fibre *fibre);
 static struct usp_fibre *stillborn USP_YOUNG; /* linked by `next` */
 
-/* A fibre is from here on the one that `unborn` was to be. */
-static inline void become(struct usp_fibre *fibre, struct usp_unborn *unborn)
+__attribute__((noinline)) struct usp_fibre *usp_fibre_rest(struct usp_fibre *self)
 {
-    fibre->task = unborn->task;
-    fibre->parent = unborn->parent;
-    fibre->kill = unborn->kill;
-    fibre->n_started = 0;
-    fibre->first = false;
-    fibre->process = unborn;
-    fibre->sources = NULL;
-    fibre->after_choice = (struct usp_fibre){.failed = -1}.after_choice;
-    fibre->n_done = fibre->most_done = 0;
-    fibre->called = NULL;
-    if (fibre->task)
-        fibre->task->fibre = fibre;
-}
-
-/* The fibre has nothing to run: who runs instead, which may be itself as somebody else. */
-static __attribute__((noinline)) struct usp_fibre *rest(struct usp_fibre *self)
-{
-    self->warm = true;
-    self->process = NULL;
     if (!usp_sched.idle && self->stack_class == USP_BIG_STACK) {
         usp_sched.idle = self; /* in the list of all it stays */
     } else {
+        usp_rests(self);
+        self->warm = true;
         unlink_fibre(self);
         usp_stack_give(self);
     }
     return usp_pick();
 }
 
-/* The process of this fibre has returned. Who comes next, if he is not born yet, is so here; large stacks are for those who
-   come first, so a fibre on a small one leaves that to others. */
-static inline struct usp_fibre *go_on(struct usp_fibre *self)
-{
-    struct usp_fibre *next = usp_sched.head;
-    bool born = next && next->sp;
-    if (__builtin_expect(!next || self->stack_class != USP_BIG_STACK || (born && usp_sched.idle) ||
-                             usp_sched.turns <= 1,
-                         0))
-        return rest(self);
-    usp_sched.turns--;
-    usp_sched.head = next->next;
-    if (!born) {
-        become(self, &next->before);
-        return self;
-    }
-    self->warm = true;
-    self->process = NULL;
-    usp_sched.idle = self;
-    return next;
-}
-
-/* One process after the other. The switch is here, and not in a function of its own: then calls and returns come in pairs,
-   as the processor expects them. */
 static void fibre_start(void)
 {
 #ifdef USP_ASAN
@@ -173,13 +132,7 @@ static void fibre_start(void)
         fibre->entry(fibre->process);
         usp_fatal("the entry of a fibre has returned");
     }
-    for (;;) {
-        usp_born(fibre->process);
-        usp_sched.n_live--;
-        struct usp_fibre *to = go_on(fibre);
-        if (to != fibre)
-            usp_switch_to(to);
-    }
+    usp_born(fibre);
 }
 
 /* A fibre that will begin anew when it is switched to. NULL: no memory. */
@@ -200,6 +153,7 @@ static struct usp_fibre *give_stack(void)
         return NULL;
     }
     fibre->entry = NULL;
+    fibre->task = NULL;
     fibre->unwind = NULL;
     fibre->habit.guards = (void *)fibre;
     fibre->fake_stack = NULL;
@@ -217,7 +171,7 @@ struct usp_fibre *usp_fibre_new(void (*entry)(void *), void *arg)
     if (!fibre)
         return NULL;
     struct usp_unborn nobody = {0};
-    become(fibre, &nobody);
+    usp_fibre_become(fibre, &nobody, NULL, 0);
     fibre->entry = entry;
     fibre->process = arg;
     link_fibre(fibre);
@@ -233,8 +187,7 @@ static __attribute__((noinline)) struct usp_fibre *bear_elsewhere(struct usp_fib
         stillborn = unborn;
         return usp_sched.loop_fibre;
     }
-    fibre->warm = false;
-    become(fibre, &unborn->before);
+    usp_fibre_become(fibre, &unborn->before, unborn->parent, unborn->kill);
     link_fibre(fibre);
     return fibre;
 }
@@ -245,8 +198,7 @@ struct usp_fibre *usp_fibre_bear(struct usp_fibre *unborn)
     if (__builtin_expect(!fibre, 0))
         return bear_elsewhere(unborn);
     usp_sched.idle = NULL;
-    fibre->warm = false;
-    become(fibre, &unborn->before);
+    usp_fibre_become(fibre, &unborn->before, unborn->parent, unborn->kill);
     return fibre;
 }
 

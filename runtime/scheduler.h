@@ -21,6 +21,7 @@
 #include <uv.h>
 
 #include "runtime/fibre.h"
+#include "runtime/stack.h"
 #include "runtime/switch.h"
 #include "runtime/task.h"
 
@@ -38,7 +39,7 @@ struct usp_sched {
     uint32_t holder;               /* what stands in a lock that it holds: `worker` + 1 */
     uint64_t n_live;               /* fibres with an entry, main not counted */
     struct usp_fibre *all;         /* of those that are born, and main: usp_next_fibre() */
-    struct usp_fibre *idle;        /* one of them that is warm, on a large stack; or NULL */
+    struct usp_fibre *idle;        /* one of them that waits for its next process, on a large stack; or NULL */
     uint64_t seed;                 /* state of the generator; 0: none */
     uint64_t polled;               /* ticks when libuv last had a turn */
     uv_loop_t *loop;               /* NULL in a new worker that has not needed one yet */
@@ -161,12 +162,15 @@ void usp_grant_favours(bool any);
 void usp_seed_from_environment(void);
 void usp_seed(void);
 
-/* Every live fibre of the worker, those included that are not born yet: the one after `fibre`, or the first. */
+/* Every live fibre of the worker, those included that are not born yet: the one after `fibre`, or the first. The idle one
+   has no process; its task is none. */
 static inline struct usp_fibre *usp_next_fibre(const struct usp_fibre *fibre)
 {
     struct usp_fibre *next;
     if (!fibre || fibre->sp) {
         next = fibre ? fibre->all_next : usp_sched.all;
+        if (next && next == usp_sched.idle)
+            next = next->all_next;
         if (next)
             return next;
         next = usp_sched.head; /* those who are not born yet are there */
@@ -179,6 +183,24 @@ static inline struct usp_fibre *usp_next_fibre(const struct usp_fibre *fibre)
 }
 #define USP_EACH_FIBRE(fibre)                                                                      \
     for (struct usp_fibre *fibre = usp_next_fibre(NULL); fibre; fibre = usp_next_fibre(fibre))
+
+/* A fibre is from here on the one that `unborn` was to be, whose parent and kill these are. Its task is left to usp_born().
+   Few stores: there is no more than one of them in a cycle of the processor. */
+static inline void usp_fibre_become(struct usp_fibre *fibre, struct usp_unborn *unborn, struct usp_fibre *parent, int kill)
+{
+    static const struct {
+        int failed;
+        uint32_t counts[3];
+    } none = {.failed = -1};
+    char *at = (char *)fibre;
+    fibre->parent = parent;
+    fibre->kill = kill;
+    fibre->hasty = fibre->hasty_after = 0;
+    fibre->first = fibre->warm = false;
+    fibre->process = unborn;
+    memset(at + offsetof(struct usp_fibre, sources), 0, 2 * sizeof(void *));
+    memcpy(at + offsetof(struct usp_fibre, failed), &none, sizeof none);
+}
 
 /* A fibre that was made by usp_fibres_conceive() gets its stack. Where there is no memory for one, the fibre of
    the loop, which will see to it that the process ends. */
@@ -223,6 +245,45 @@ static inline void usp_sched_count_run(void)
         atomic_store_explicit(usp_sched.runs,
                               atomic_load_explicit(usp_sched.runs, memory_order_relaxed) + 1,
                               memory_order_release);
+}
+
+/* The fibre has nothing to run: who runs instead, which may be itself as somebody else. */
+struct usp_fibre *usp_fibre_rest(struct usp_fibre *self);
+
+/* The process of this fibre has returned: who runs next. If he is not born yet, he is so here; large stacks are for those who
+   come first, so a fibre on a small one leaves that to others. */
+static inline struct usp_fibre *usp_fibre_go_on(struct usp_fibre *self)
+{
+    struct usp_fibre *next = usp_sched.head;
+    usp_sched.n_live--;
+    bool born = next && next->sp;
+    if (__builtin_expect(!next || self->stack_class != USP_BIG_STACK || (born && usp_sched.idle) ||
+                             usp_sched.turns <= 1,
+                         0))
+        return usp_fibre_rest(self);
+    usp_sched.turns--;
+    usp_sched.head = next->next;
+    if (!born) {
+        usp_fibre_become(self, &next->before, next->parent, next->kill);
+        return self;
+    }
+    usp_sched.idle = self;
+    return next;
+}
+
+/* The same where it has just made `woken` ready, or would have to: if nobody else is, that one runs next. */
+static inline struct usp_fibre *usp_fibre_go_on_with(struct usp_fibre *self, struct usp_fibre *woken)
+{
+    if (__builtin_expect(usp_sched.head || self->stack_class != USP_BIG_STACK || usp_sched.idle ||
+                             usp_sched.turns <= 1,
+                         0)) {
+        usp_ready(woken);
+        return usp_fibre_go_on(self);
+    }
+    usp_sched.n_live--;
+    usp_sched.turns--;
+    usp_sched.idle = self;
+    return woken;
 }
 
 /* Makes a fibre that will call entry(arg), which must end by usp_fibre_exit(). It is not ready yet. NULL:
@@ -302,9 +363,12 @@ struct usp_sched_hooks {
 };
 extern struct usp_sched_hooks usp_sched_hooks;
 
-/* Of the floor of processes: runs the one that was conceived as `process`, on its fibre; it has ended when this
-   returns. And: there is no memory for the stack of one; on the loop's fibre. */
-extern void (*usp_born)(struct usp_unborn *process), (*usp_stillborn)(struct usp_unborn *process);
+/* Of the floor of processes. On a fibre: runs the one that it has become, and goes on with usp_fibre_go_on() for ever. A fibre
+   keeps its `task` from one to the next, until it rests: then that is taken from it. And on the loop's fibre: there is
+   no memory for the stack of one. */
+extern void (*usp_born)(struct usp_fibre *fibre);
+extern void (*usp_rests)(struct usp_fibre *fibre);
+extern void (*usp_stillborn)(struct usp_unborn *process);
 
 /* Where the running process has called the function of that name; or the name. */
 static inline const char *usp_place_of_call(const char *name)

@@ -28,11 +28,16 @@ struct usp_uses;
 /* What the worker of a task says of it to those who look for deadlocks (process/graph.h), and is not in its offers. A
    plain READ or WRITE writes none of it. */
 struct usp_hope {
-    uint8_t state;            /* USP_HOPE_... */
-    uint8_t sources;          /* armed: 1 << kind for each */
-    uint8_t n_events;         /* of them that are events */
-    uint8_t told;             /* by those who look: USP_TOLD_... */
-    uint16_t handle_of;       /* the worker that has its handle, plus 1; 0: there is none */
+    union {
+        uint64_t all;             /* of these */
+        struct {
+            uint8_t state;        /* USP_HOPE_... */
+            uint8_t sources;      /* armed: 1 << kind for each */
+            uint8_t n_events;     /* of them that are events */
+            uint8_t told;         /* by those who look: USP_TOLD_... */
+            uint16_t handle_of;   /* the worker that has its handle, plus 1; 0: there is none */
+        };
+    };
     uint32_t epoch;           /* another one for each wait that is no plain READ or WRITE */
     struct usp_task *waiter;  /* waits in PAR, CO or SEQ for its end; of an unborn one: will start it */
     const void *handle;       /* the event that is set at its end, in the memory of that worker */

@@ -47,7 +47,7 @@ typedef struct {
 } uvcsp_process;
 
 /* Behind the constructor that PROCESS writes: copies `args`, and the arrays of ends in it. Aborts with
-   a line on stderr when there is no memory. */
+   a line on stderr when there is no memory. `args` may be NULL where the kind has no parameters. */
 UVCSP_API uvcsp_process uvcsp_process_new(const struct uvcsp_kind *kind, const void *args);
 
 /* Gives back the arguments of a value that will not be run. */
@@ -223,7 +223,7 @@ UVCSP_API int uvcsp_shutdown(void);
         struct uvcsp_args_##name uvcsp_a_;                                                         \
         uvcsp_a_.none_ = 0;                                                                        \
         UVCSP_EACH_(UVCSP_COPY_, __VA_ARGS__)                                                      \
-        return uvcsp_process_new(&uvcsp_kind_##name, &uvcsp_a_);                                   \
+        return uvcsp_process_new(&uvcsp_kind_##name, sizeof uvcsp_a_ > 1 ? &uvcsp_a_ : NULL);      \
     }                                                                                              \
     static void uvcsp_body_##name(UVCSP_LIST_(UVCSP_FORMAL_, __VA_ARGS__))
 
