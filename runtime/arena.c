@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -16,6 +17,9 @@
 #define LEAST ((size_t)16 << 20) /* where halving ends */
 #define FOR_VALGRIND ((size_t)256 << 20)
 #define MOST ((size_t)64 << 30)  /* of what is chosen by the machine's memory */
+#define PAGE_TABLE ((uintptr_t)2 << 20) /* so much does one map */
+#define LINKER_SIZE ((uintptr_t)512 << 10)
+#define ROOM_FOR_STACK ((size_t)4 << 30)
 
 struct usp_arena_range usp_arena_range USP_YOUNG;
 bool (*usp_lock_stuck)(unsigned holder);
@@ -30,6 +34,15 @@ uint32_t usp_arena_me USP_YOUNG;
 
 /* Mapping. */
 
+/* Above the dynamic linker, where the kernel puts nothing by itself: so near to the libraries that a new worker has
+   their page tables for it, but for the last. It is a wish: NULL where there is no room below the stack. */
+static void *wanted_place(size_t size)
+{
+    uintptr_t linker = getauxval(AT_BASE), stack = (uintptr_t)__builtin_frame_address(0);
+    uintptr_t place = (linker + PAGE_TABLE + LINKER_SIZE - 1) & ~(PAGE_TABLE - 1);
+    return linker != 0 && place < stack && stack - place > size + ROOM_FOR_STACK ? (void *)place : NULL;
+}
+
 /* A sealed memfd, mapped; its descriptor is closed again. */
 static int map(size_t size, char **basep)
 {
@@ -42,7 +55,7 @@ static int map(size_t size, char **basep)
     void *base = MAP_FAILED;
     if (ftruncate(fd, (off_t)size) == 0 &&
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
-        base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+        base = mmap(wanted_place(size), size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     int failed = base == MAP_FAILED ? -errno : 0;
     close(fd);
     *basep = base;

@@ -146,7 +146,9 @@ __attribute__((noreturn)) static void be_born(const struct order *order, pid_t p
     uint64_t birth = (uint64_t)order->generation << 32;
     USP_FAILPOINT_BORN();
     USP_FAILPOINT("child-forked");
-    if (!atomic_compare_exchange_strong(&self->birth, &birth, birth | (uint32_t)pid))
+    /* read first: by that the kernel maps all that is near it, and not one page */
+    if (atomic_load(&self->birth) != birth ||
+        !atomic_compare_exchange_strong(&self->birth, &birth, birth | (uint32_t)pid))
         stray();
     self->pid = pid;
     usp_writing = 0;

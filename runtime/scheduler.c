@@ -427,8 +427,8 @@ void usp_sched_adopt(unsigned worker)
 int usp_sched_deinit(void)
 {
     int rc = usp_loop_close();
-    usp_stack_deinit();
     usp_overflow_remove();
+    usp_stack_deinit();
     memset(&usp_sched, 0, sizeof usp_sched);
     usp_here_set(false);
     return rc;

@@ -67,7 +67,9 @@ static void *take_locked(unsigned index, unsigned *np)
     if (head == NULL)
         return carve(index, np);
     unsigned n = 0;
-    for (struct usp_link *at = head; at != NULL && n < class->batch; at = at->next, n++) {
+    /* The first look at a span is a read: by that the kernel maps all its pages for a new worker, and not one. */
+    for (struct usp_link *at = head, *next; at != NULL && n < class->batch; at = next, n++) {
+        next = at->next;
         usp_word_store(usp_word_at(at, class), cached);
         last = at;
     }

@@ -2,9 +2,12 @@
 
    The region is an array of spans of 64 KiB. The first ones hold this file's own tables:
 
+       words[span][16]     words of the blocks of spans that have no more than 16 of them
        struct usp_spans    the lock, the free lists, the bump
        shapes[span]        one byte: 0, or 1 + the class of the run that begins at this span
-       words[span][16]     words of the blocks of spans that have no more than 16 of them
+
+   In this order what a new worker looks at lies close together: lock, lists and the first shapes on one page, and
+   that within 2 MiB of the first blocks, so that it needs one page table for all.
 
    A run is one span of small blocks, or the several spans of one large block. Every block has a
    word with its kind and its owner. Where a span has more than 16 blocks, their words lie at its
