@@ -23,7 +23,7 @@
 
 struct usp_arena_range usp_arena_range USP_YOUNG;
 bool (*usp_lock_stuck)(unsigned holder);
-void (*usp_arena_drains)(void);
+void (*usp_arena_drains)(void) USP_YOUNG;
 
 /* The cache of this worker: for each class a stack, linked through the blocks. */
 static struct {

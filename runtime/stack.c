@@ -9,6 +9,7 @@
 
 #include "runtime/fibre.h"
 #include "runtime/report.h"
+#include "runtime/syscall.h"
 #include "runtime/young.h"
 
 #ifdef HAVE_VALGRIND_H
@@ -79,7 +80,7 @@ static void set_up(void)
 static void install_guard(char *bottom, size_t size)
 {
     if (!no_guard_install) {
-        if (madvise(bottom, size, MADV_GUARD_INSTALL) == 0)
+        if (usp_syscall(SYS_madvise, (long)bottom, (long)size, MADV_GUARD_INSTALL, 0) == 0)
             return;
         no_guard_install = true;
     }
