@@ -172,7 +172,7 @@ __attribute__((noreturn)) static void be_born(const struct order *order, pid_t p
     USP_FAILPOINT("child-running");
     usp_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)mask, 0, _NSIG / 8);
     order->run(order->arg);
-    usp_loop_for_ever();
+    usp_sched_begin();
 }
 
 void usp_worker_opened(int error)

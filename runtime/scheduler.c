@@ -167,6 +167,17 @@ static inline struct usp_fibre *go_on(struct usp_fibre *self)
 
 /* One process after the other. The switch is here, and not in a function of its own: then calls and returns come in pairs,
    as the processor expects them. */
+static inline __attribute__((always_inline, noreturn)) void run_processes(struct usp_fibre *fibre)
+{
+    for (;;) {
+        usp_born(fibre->process);
+        usp_sched.n_live--;
+        struct usp_fibre *to = go_on(fibre);
+        if (to != fibre)
+            usp_switch_to(to);
+    }
+}
+
 static void fibre_start(void)
 {
 #ifdef USP_ASAN
@@ -177,13 +188,7 @@ static void fibre_start(void)
         fibre->entry(fibre->process);
         usp_fatal("the entry of a fibre has returned");
     }
-    for (;;) {
-        usp_born(fibre->process);
-        usp_sched.n_live--;
-        struct usp_fibre *to = go_on(fibre);
-        if (to != fibre)
-            usp_switch_to(to);
-    }
+    run_processes(fibre);
 }
 
 /* A fibre that will begin anew when it is switched to. NULL: no memory. */
@@ -234,7 +239,7 @@ static __attribute__((noinline)) struct usp_fibre *bear_elsewhere(struct usp_fib
     if (!fibre) {
         unborn->next = stillborn;
         stillborn = unborn;
-        return usp_sched.loop_fibre;
+        return usp_loop_fibre();
     }
     fibre->warm = false;
     become(fibre, &unborn->before);
@@ -305,7 +310,7 @@ void usp_on_loop_stack(void (*fn)(void *), void *arg)
     errand.fn = fn;
     errand.arg = arg;
     errand.caller = usp_sched.current;
-    usp_switch_to(usp_sched.loop_fibre);
+    usp_switch_to(usp_loop_fibre());
 }
 
 void usp_poll(void)
@@ -379,6 +384,61 @@ static void loop_main(void *arg)
     usp_loop_for_ever();
 }
 
+/* Not in the list of all, and not counted. NULL: no memory. */
+static struct usp_fibre *new_loop_fibre(void)
+{
+    struct usp_fibre *fibre = usp_fibre_new(loop_main, NULL);
+    if (fibre) {
+        unlink_fibre(fibre);
+        usp_sched.n_live--;
+    }
+    return fibre;
+}
+
+struct usp_fibre *usp_loop_fibre_needed(void)
+{
+    usp_sched.loop_fibre = new_loop_fibre();
+    if (!usp_sched.loop_fibre)
+        usp_fatal("no memory for the stack of a worker's loop");
+    return usp_sched.loop_fibre;
+}
+
+/* ---- a worker's first process ---- */
+
+/* Runs where the worker is born: on the stack that is the loop's, and is in use anyway. One page and two page tables
+   less, and no guard to be made, for a worker that ends with its first process. When that has to wait the loop gets a stack
+   of its own; when it has ended before that, its fibre is the loop's again. */
+void usp_sched_begin(void)
+{
+    usp_grant_turns();
+    if (usp_sched_hooks.drain)
+        usp_sched_hooks.drain();
+    struct usp_fibre *self = usp_sched.loop_fibre, *first = usp_sched.head;
+    if (!first || first->sp || first != usp_sched.tail)
+        usp_loop_for_ever();
+    usp_grant_favours(true);
+    usp_sched_count_run();
+    usp_sched.head = NULL;
+    usp_sched.loop_fibre = NULL;
+    become(self, &first->before);
+    self->entry = NULL;
+    link_fibre(self);
+    usp_born(self->process);
+    usp_sched.n_live--;
+    if (!usp_sched.loop_fibre) {
+        struct usp_unborn nobody = {0};
+        unlink_fibre(self);
+        become(self, &nobody);
+        self->process = NULL;
+        usp_sched.loop_fibre = self;
+        usp_loop_for_ever();
+    }
+    struct usp_fibre *to = go_on(self);
+    if (to != self)
+        usp_switch_to(to);
+    run_processes(self);
+}
+
 int usp_sched_init(void)
 {
     int rc = usp_loop_reserve();
@@ -395,13 +455,11 @@ int usp_sched_init(void)
     main_fibre.sp = usp_switch_outer();
     if (!main_fibre.sp)
         main_fibre.sp = &main_fibre; /* it is born already */
-    usp_sched.loop_fibre = usp_fibre_new(loop_main, NULL);
+    usp_sched.loop_fibre = new_loop_fibre();
     if (!usp_sched.loop_fibre) {
         usp_sched_deinit();
         return -ENOMEM;
     }
-    unlink_fibre(usp_sched.loop_fibre);
-    usp_sched.n_live = 0;
     link_fibre(&main_fibre);
     usp_overflow_install();
     usp_here_set(true);

@@ -188,7 +188,7 @@ void usp_stack_forget(void)
     /* big stacks that nobody has used yet are inherited and taken first: no page of them is touched */
     classes[BIG].free = classes[SMALL].free = NULL;
     classes[SMALL].fresh = classes[SMALL].fresh_end = NULL;
-    big_in_use = 0;
+    big_in_use = 1; /* the loop's */
     n_mprotected = 0;
     if (!slabs)
         return;
