@@ -19,7 +19,7 @@ struct usp_process *usp_free_processes USP_YOUNG;
 static unsigned long last_serial USP_YOUNG;
 
 /* The first records: both sides of a fork write to those of whoever is started. */
-static struct usp_process first_records[FEW] USP_YOUNG;
+static _Alignas(64) struct usp_process first_records[FEW] USP_YOUNG;
 static bool first_are_listed USP_YOUNG;
 
 static void list_records(struct usp_process *records, size_t n)

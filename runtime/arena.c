@@ -17,6 +17,7 @@
 #define LEAST ((size_t)16 << 20) /* where halving ends */
 #define FOR_VALGRIND ((size_t)256 << 20)
 #define MOST ((size_t)64 << 30)  /* of what is chosen by the machine's memory */
+#define AT_FIRST 4u
 #define PAGE_TABLE ((uintptr_t)2 << 20) /* so much does one map */
 #define LINKER_SIZE ((uintptr_t)512 << 10)
 #define ROOM_FOR_STACK ((size_t)4 << 30)
@@ -29,6 +30,7 @@ void (*usp_arena_drains)(void) USP_YOUNG;
 static struct {
     struct usp_link *head;
     unsigned n;
+    bool filled; /* before: this worker needs more of them than a few */
 } cache[USP_CACHED_CLASSES] USP_YOUNG;
 uint32_t usp_arena_me USP_YOUNG;
 
@@ -40,7 +42,10 @@ static void *wanted_place(size_t size)
 {
     uintptr_t linker = getauxval(AT_BASE), stack = (uintptr_t)__builtin_frame_address(0);
     uintptr_t place = (linker + PAGE_TABLE + LINKER_SIZE - 1) & ~(PAGE_TABLE - 1);
-    return linker != 0 && place < stack && stack - place > size + ROOM_FOR_STACK ? (void *)place : NULL;
+    struct rlimit limit;
+    if (linker == 0 || getrlimit(RLIMIT_STACK, &limit) < 0 || limit.rlim_cur > ROOM_FOR_STACK)
+        return NULL;
+    return place < stack && stack - place > size + ROOM_FOR_STACK ? (void *)place : NULL;
 }
 
 /* A sealed memfd, mapped; its descriptor is closed again. */
@@ -154,9 +159,10 @@ void usp_arena_adopt(unsigned owner)
         usp_fatal("arena: no worker can have the number %u", owner);
     /* a new worker writes to as few pages as it can */
     for (unsigned i = 0; i < USP_CACHED_CLASSES; i++)
-        if (cache[i].n > 0) {
+        if (cache[i].filled || cache[i].n > 0) {
             cache[i].head = NULL;
             cache[i].n = 0;
+            cache[i].filled = false;
         }
     usp_arena_me = owner;
     usp_arena_range.me = usp_word(USP_BLOCK_FREE, owner);
@@ -178,18 +184,21 @@ static unsigned class_of(size_t size)
     return 10 + 4 * (bit - 9) + (unsigned)((size - 1) >> (bit - 2) & 3);
 }
 
-/* A block from the lists, its word CACHED; the rest of its batch goes to the cache. */
+/* A block from the lists, its word CACHED; the rest of its batch goes to the cache. The first batch is small: most workers
+   need but a task, and each block is a line of the cache that may lie with another processor. */
 static __attribute__((noinline)) void *refill(unsigned class)
 {
-    unsigned n;
+    unsigned most = class < USP_CACHED_CLASSES && cache[class].filled ? USP_SPAN : AT_FIRST, n = most;
     void *chain = usp_spans_take(class, &n);
     if (chain == NULL) {
         usp_arena_drain(); /* which may have been the last of it */
+        n = most;
         chain = usp_spans_take(class, &n);
     }
     if (chain != NULL && class < USP_LARGE) {
         cache[class].head = ((struct usp_link *)chain)->next;
         cache[class].n = n - 1;
+        cache[class].filled = true;
     }
     return chain;
 }

@@ -181,7 +181,7 @@ uint32_t usp_spans_view(char *base, size_t bytes);
 /* Lays out the tables in a fresh, zeroed region and points usp_region at them. */
 void usp_spans_init(char *base, size_t bytes);
 
-/* Up to a batch of blocks, in their words cached by this worker; *np says how many. The blocks of a
+/* Up to a batch of blocks, but no more than *np, in their words cached by this worker; *np says how many. The blocks of a
    small class are linked, a large one comes alone and untouched. NULL: there is no room. */
 void *usp_spans_take(unsigned class, unsigned *np);
 
