@@ -4,20 +4,39 @@
 
 #include "process/process.h"
 #include "runtime/report.h"
+#include "runtime/young.h"
 
 #define PER_SLAB 256
+#define FEW 8
 
 struct slab {
     struct slab *next;
     struct usp_process *records; /* aligned */
 };
 
-static struct slab *slabs;
-struct usp_process *usp_free_processes;
-static unsigned long last_serial;
+static struct slab *slabs USP_YOUNG;
+struct usp_process *usp_free_processes USP_YOUNG;
+static unsigned long last_serial USP_YOUNG;
 
-static __attribute__((noinline)) void add_slab(void)
+/* The first records: both sides of a fork write to those of whoever is started. */
+static _Alignas(64) struct usp_process first_records[FEW] USP_YOUNG;
+static bool first_are_listed USP_YOUNG;
+
+static void list_records(struct usp_process *records, size_t n)
 {
+    while (n-- > 0) {
+        records[n].next = usp_free_processes;
+        usp_free_processes = &records[n];
+    }
+}
+
+static __attribute__((noinline)) void add_records(void)
+{
+    if (!first_are_listed) {
+        first_are_listed = true;
+        list_records(first_records, FEW);
+        return;
+    }
     struct slab *slab = calloc(1, sizeof *slab + (PER_SLAB + 1) * sizeof *slab->records);
     if (!slab)
         usp_fatal("no memory for a process");
@@ -25,10 +44,7 @@ static __attribute__((noinline)) void add_slab(void)
     slab->records = (struct usp_process *)(((uintptr_t)(slab + 1) + line) & ~line);
     slab->next = slabs;
     slabs = slab;
-    for (size_t i = PER_SLAB; i-- > 0;) {
-        slab->records[i].next = usp_free_processes;
-        usp_free_processes = &slab->records[i];
-    }
+    list_records(slab->records, PER_SLAB);
 }
 
 /* There is one. */
@@ -130,7 +146,7 @@ static __attribute__((noinline)) struct usp_process *new_slowly(const struct uvc
 {
     USP_ENTER();
     if (!usp_free_processes)
-        add_slab();
+        add_records();
     struct usp_process *process = take_record();
     process->kind = kind;
     process->special = kind->params[0].kind != UVCSP_PARAM_END;
@@ -198,7 +214,7 @@ uvcsp_process uvcsp_worker(const uvcsp_process *values, size_t n)
 {
     USP_ENTER();
     if (!usp_free_processes)
-        add_slab();
+        add_records();
     struct usp_process *group = take_record();
     group->special = true;
     group->kind = NULL;
@@ -223,21 +239,21 @@ uvcsp_process uvcsp_worker(const uvcsp_process *values, size_t n)
     return (uvcsp_process){n > 0 ? values[0].kind : NULL, group, group->serial};
 }
 
-/* An array of few values is kept for the next one who needs one: malloc and free cost more than to start a process. */
-#define FEW 8
-
+/* An array of few values is kept for the next one who needs one: malloc and free cost more than to start a process. The
+   first one of all is there from the beginning. */
 struct array {
     size_t n;
-    uvcsp_process values[];
+    uvcsp_process values[FEW]; /* at least */
 };
-static struct array *spare;
+static struct array first_array USP_YOUNG = {.n = FEW};
+static struct array *spare USP_YOUNG = &first_array;
 
 static __attribute__((noinline)) uvcsp_process *values_new_slowly(size_t n)
 {
     size_t room = n > FEW ? n : FEW;
     struct array *array = NULL;
     if (room <= (SIZE_MAX - sizeof *array) / sizeof array->values[0])
-        array = malloc(sizeof *array + room * sizeof array->values[0]);
+        array = malloc(offsetof(struct array, values) + room * sizeof array->values[0]);
     if (!array)
         usp_fatal("no memory for %zu processes", n);
     array->n = room;
@@ -258,22 +274,36 @@ void uvcsp_values_free(uvcsp_process *values)
     if (!values)
         return;
     struct array *array = (struct array *)((char *)values - offsetof(struct array, values));
-    if (array->n == FEW && !spare)
+    if (array == &first_array) {
+        free(spare);
         spare = array;
-    else
+    } else if (array->n == FEW && !spare) {
+        spare = array;
+    } else {
         free(array);
+    }
+}
+
+static void free_arguments(struct usp_process *records, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (records[i].kind && records[i].args != records[i].room)
+            free(records[i].args);
 }
 
 void usp_values_deinit(void)
 {
-    free(spare);
-    spare = NULL;
+    if (spare != &first_array) {
+        free(spare);
+        spare = NULL;
+    }
+    free_arguments(first_records, FEW);
+    memset(first_records, 0, sizeof first_records);
+    first_are_listed = false;
     while (slabs) {
         struct slab *slab = slabs;
         slabs = slab->next;
-        for (size_t i = 0; i < PER_SLAB; i++)
-            if (slab->records[i].kind && slab->records[i].args != slab->records[i].room)
-                free(slab->records[i].args);
+        free_arguments(slab->records, PER_SLAB);
         free(slab);
     }
     usp_free_processes = NULL;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -16,19 +17,36 @@
 #define LEAST ((size_t)16 << 20) /* where halving ends */
 #define FOR_VALGRIND ((size_t)256 << 20)
 #define MOST ((size_t)64 << 30)  /* of what is chosen by the machine's memory */
+#define AT_FIRST 4u
+#define PAGE_TABLE ((uintptr_t)2 << 20) /* so much does one map */
+#define LINKER_SIZE ((uintptr_t)512 << 10)
+#define ROOM_FOR_STACK ((size_t)4 << 30)
 
 struct usp_arena_range usp_arena_range USP_YOUNG;
 bool (*usp_lock_stuck)(unsigned holder);
-void (*usp_arena_drains)(void);
+void (*usp_arena_drains)(void) USP_YOUNG;
 
 /* The cache of this worker: for each class a stack, linked through the blocks. */
 static struct {
     struct usp_link *head;
     unsigned n;
+    bool filled; /* before: this worker needs more of them than a few */
 } cache[USP_CACHED_CLASSES] USP_YOUNG;
 uint32_t usp_arena_me USP_YOUNG;
 
 /* Mapping. */
+
+/* Above the dynamic linker, where the kernel puts nothing by itself: so near to the libraries that a new worker has
+   their page tables for it, but for the last. It is a wish: NULL where there is no room below the stack. */
+static void *wanted_place(size_t size)
+{
+    uintptr_t linker = getauxval(AT_BASE), stack = (uintptr_t)__builtin_frame_address(0);
+    uintptr_t place = (linker + PAGE_TABLE + LINKER_SIZE - 1) & ~(PAGE_TABLE - 1);
+    struct rlimit limit;
+    if (linker == 0 || getrlimit(RLIMIT_STACK, &limit) < 0 || limit.rlim_cur > ROOM_FOR_STACK)
+        return NULL;
+    return place < stack && stack - place > size + ROOM_FOR_STACK ? (void *)place : NULL;
+}
 
 /* A sealed memfd, mapped; its descriptor is closed again. */
 static int map(size_t size, char **basep)
@@ -42,7 +60,7 @@ static int map(size_t size, char **basep)
     void *base = MAP_FAILED;
     if (ftruncate(fd, (off_t)size) == 0 &&
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
-        base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+        base = mmap(wanted_place(size), size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     int failed = base == MAP_FAILED ? -errno : 0;
     close(fd);
     *basep = base;
@@ -141,9 +159,10 @@ void usp_arena_adopt(unsigned owner)
         usp_fatal("arena: no worker can have the number %u", owner);
     /* a new worker writes to as few pages as it can */
     for (unsigned i = 0; i < USP_CACHED_CLASSES; i++)
-        if (cache[i].n > 0) {
+        if (cache[i].filled || cache[i].n > 0) {
             cache[i].head = NULL;
             cache[i].n = 0;
+            cache[i].filled = false;
         }
     usp_arena_me = owner;
     usp_arena_range.me = usp_word(USP_BLOCK_FREE, owner);
@@ -151,9 +170,9 @@ void usp_arena_adopt(unsigned owner)
 
 /* Allocating. */
 
-/* Classes of requests up to 512 bytes, by sixteens. */
-static const uint8_t tiny[33] = {0, 0, 0, 1, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5,
-                                 6, 6, 6, 6, 7, 7, 7, 7, 8, 8, 8, 8, 9, 9, 9, 9};
+/* Classes of requests up to 512 bytes, by sixteens. Not among the constants, which a new worker would have to map. */
+static uint8_t tiny[33] USP_YOUNG = {0, 0, 0, 1, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5,
+                                     6, 6, 6, 6, 7, 7, 7, 7, 8, 8, 8, 8, 9, 9, 9, 9};
 
 static unsigned class_of(size_t size)
 {
@@ -165,18 +184,21 @@ static unsigned class_of(size_t size)
     return 10 + 4 * (bit - 9) + (unsigned)((size - 1) >> (bit - 2) & 3);
 }
 
-/* A block from the lists, its word CACHED; the rest of its batch goes to the cache. */
+/* A block from the lists, its word CACHED; the rest of its batch goes to the cache. The first batch is small: most workers
+   need but a task, and each block is a line of the cache that may lie with another processor. */
 static __attribute__((noinline)) void *refill(unsigned class)
 {
-    unsigned n;
+    unsigned most = class < USP_CACHED_CLASSES && cache[class].filled ? USP_SPAN : AT_FIRST, n = most;
     void *chain = usp_spans_take(class, &n);
     if (chain == NULL) {
         usp_arena_drain(); /* which may have been the last of it */
+        n = most;
         chain = usp_spans_take(class, &n);
     }
     if (chain != NULL && class < USP_LARGE) {
         cache[class].head = ((struct usp_link *)chain)->next;
         cache[class].n = n - 1;
+        cache[class].filled = true;
     }
     return chain;
 }

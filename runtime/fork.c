@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/single_threaded.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include "runtime/link.h"
 #include "runtime/report.h"
 #include "runtime/stack.h"
+#include "runtime/syscall.h"
 #include "runtime/watch.h"
 #include "runtime/worker.h"
 
@@ -146,14 +146,16 @@ __attribute__((noreturn)) static void be_born(const struct order *order, pid_t p
     uint64_t birth = (uint64_t)order->generation << 32;
     USP_FAILPOINT_BORN();
     USP_FAILPOINT("child-forked");
-    if (!atomic_compare_exchange_strong(&self->birth, &birth, birth | (uint32_t)pid))
+    /* read first: by that the kernel maps all that is near it, and not one page */
+    if (atomic_load(&self->birth) != birth ||
+        !atomic_compare_exchange_strong(&self->birth, &birth, birth | (uint32_t)pid))
         stray();
     self->pid = pid;
     usp_writing = 0;
     usp_loop_forked(order->watch, order->place);
     usp_link_forget();
     usp_supervise_forget();
-    syscall(SYS_prctl, PR_SET_PDEATHSIG, order->orphan_signal, 0, 0, 0);
+    usp_syscall(SYS_prctl, PR_SET_PDEATHSIG, order->orphan_signal, 0, 0);
     if (getppid() != parent)
         fail_start(self, -USP_PARENT_ENDED);
     usp_worker_set_home(pid);
@@ -168,9 +170,9 @@ __attribute__((noreturn)) static void be_born(const struct order *order, pid_t p
         usp_worker_hooks.adopted();
     atomic_store(&self->state, USP_WORKER_RUNNING);
     USP_FAILPOINT("child-running");
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, mask, NULL, _NSIG / 8); /* on a page that is touched anyway */
+    usp_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)mask, 0, _NSIG / 8);
     order->run(order->arg);
-    usp_loop_for_ever();
+    usp_sched_begin();
 }
 
 void usp_worker_opened(int error)

@@ -13,12 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "runtime/report.h"
 #include "runtime/scheduler.h"
 #include "runtime/sources.h"
+#include "runtime/syscall.h"
 #include "runtime/young.h"
 
 struct loop {
@@ -202,8 +202,7 @@ static void keep(int fd)
 
 void usp_loop_keep_place(int fd)
 {
-    /* by syscall(), which lies on a page that is touched anyway */
-    if (n_kept == 0 || n_kept == KEPT_FDS || syscall(SYS_dup3, kept[0], fd, O_CLOEXEC) < 0)
+    if (n_kept == 0 || n_kept == KEPT_FDS || usp_syscall(SYS_dup3, kept[0], fd, O_CLOEXEC, 0) < 0)
         close(fd);
     else
         kept[n_kept++] = fd;

@@ -40,7 +40,7 @@ static struct usp_fibre *pick_seeded(void)
 __attribute__((noinline)) struct usp_fibre *usp_pick_slowly(void)
 {
     if (usp_sched.seed == 0 || !usp_sched.head || --usp_sched.seeded_turns <= 0)
-        return usp_sched.loop_fibre; /* which grants turns anew */
+        return usp_loop_fibre(); /* which grants turns anew */
     usp_sched.turns = 1;
     struct usp_fibre *next = pick_seeded();
     return next->sp ? next : usp_fibre_bear(next);

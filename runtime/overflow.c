@@ -4,17 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "runtime/scheduler.h"
 #include "runtime/stack.h"
 
-#define ALTERNATE_SIZE ((size_t)64 << 10)
-
 static struct sigaction before;
 static bool installed;
-static void *alternate;
+static bool alternate; /* the alternate stack is ours */
 
 static void put(char **at, char *end, const char *text)
 {
@@ -72,15 +69,10 @@ void usp_overflow_install(void)
     if (sigaltstack(NULL, &stack) < 0)
         return;
     if (stack.ss_flags & SS_DISABLE) {
-        alternate = mmap(NULL, ALTERNATE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                         -1, 0);
-        if (alternate == MAP_FAILED) {
-            alternate = NULL;
-            return;
-        }
-        stack = (stack_t){.ss_sp = alternate, .ss_size = ALTERNATE_SIZE};
+        stack = (stack_t){.ss_sp = usp_stack_spare(), .ss_size = USP_STACK_SPARE};
         if (sigaltstack(&stack, NULL) < 0)
             return;
+        alternate = true;
     }
     struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     sigemptyset(&action.sa_mask);
@@ -101,7 +93,6 @@ void usp_overflow_remove(void)
     if (alternate) {
         stack_t off = {.ss_flags = SS_DISABLE};
         sigaltstack(&off, NULL);
-        munmap(alternate, ALTERNATE_SIZE);
-        alternate = NULL;
+        alternate = false;
     }
 }

@@ -58,11 +58,11 @@ void usp_classes_init(size_t bytes)
 uint32_t usp_spans_view(char *base, size_t bytes)
 {
     size_t n = bytes >> USP_SPAN_SHIFT;
-    size_t words = (sizeof(struct usp_spans) + 63) & ~(size_t)63;
-    size_t shapes = words + n * USP_WORDS_ASIDE * sizeof(uint32_t);
-    usp_region.words = (_Atomic uint32_t *)(void *)(base + words);
+    size_t spans = n * USP_WORDS_ASIDE * sizeof(uint32_t);
+    size_t shapes = spans + ((sizeof(struct usp_spans) + 63) & ~(size_t)63);
+    usp_region.words = (_Atomic uint32_t *)(void *)base;
     usp_region.shapes = (_Atomic uint8_t *)(void *)(base + shapes);
-    usp_region.spans = (struct usp_spans *)(void *)base;
+    usp_region.spans = (struct usp_spans *)(void *)(base + spans);
     usp_region.bytes = bytes;
     usp_region.base = base;
     return (uint32_t)((shapes + n + USP_SPAN - 1) >> USP_SPAN_SHIFT);

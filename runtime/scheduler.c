@@ -109,8 +109,27 @@ void (*usp_stillborn)(struct usp_unborn *process);
 void (*usp_rests)(struct usp_fibre *fibre);
 static struct usp_fibre *stillborn USP_YOUNG; /* linked by `next` */
 
+static struct usp_fibre *on_loop_stack USP_YOUNG; /* the fibre of usp_sched_begin() */
+
+/* It has ended before there was need for another: it is the loop's fibre again. */
+__attribute__((noreturn)) static void be_the_loop(struct usp_fibre *self)
+{
+    struct usp_unborn nobody = {0};
+    usp_rests(self);
+    unlink_fibre(self);
+    usp_fibre_become(self, &nobody, NULL, 0);
+    self->process = NULL;
+    usp_sched.loop_fibre = self;
+    usp_loop_for_ever();
+}
+
 __attribute__((noinline)) struct usp_fibre *usp_fibre_rest(struct usp_fibre *self)
 {
+    if (self == on_loop_stack) {
+        on_loop_stack = NULL;
+        if (!usp_sched.loop_fibre)
+            be_the_loop(self);
+    }
     if (!usp_sched.idle && self->stack_class == USP_BIG_STACK) {
         usp_sched.idle = self; /* in the list of all it stays */
     } else {
@@ -185,7 +204,7 @@ static __attribute__((noinline)) struct usp_fibre *bear_elsewhere(struct usp_fib
     if (!fibre) {
         unborn->next = stillborn;
         stillborn = unborn;
-        return usp_sched.loop_fibre;
+        return usp_loop_fibre();
     }
     usp_fibre_become(fibre, &unborn->before, unborn->parent, unborn->kill);
     link_fibre(fibre);
@@ -254,7 +273,7 @@ void usp_on_loop_stack(void (*fn)(void *), void *arg)
     errand.fn = fn;
     errand.arg = arg;
     errand.caller = usp_sched.current;
-    usp_switch_to(usp_sched.loop_fibre);
+    usp_switch_to(usp_loop_fibre());
 }
 
 void usp_poll(void)
@@ -328,6 +347,50 @@ static void loop_main(void *arg)
     usp_loop_for_ever();
 }
 
+/* Not in the list of all, and not counted. NULL: no memory. */
+static struct usp_fibre *new_loop_fibre(void)
+{
+    struct usp_fibre *fibre = usp_fibre_new(loop_main, NULL);
+    if (fibre) {
+        unlink_fibre(fibre);
+        usp_sched.n_live--;
+    }
+    return fibre;
+}
+
+struct usp_fibre *usp_loop_fibre_needed(void)
+{
+    usp_sched.loop_fibre = new_loop_fibre();
+    if (!usp_sched.loop_fibre)
+        usp_fatal("no memory for the stack of a worker's loop");
+    return usp_sched.loop_fibre;
+}
+
+/* ---- a worker's first process ---- */
+
+/* Runs where the worker is born: on the stack that is the loop's, and is in use anyway. One page and two page tables
+   less, and no guard to be made, for a worker that ends with its first process. When that has to wait the loop gets a stack
+   of its own; when it has ended before that, its fibre is the loop's again. */
+void usp_sched_begin(void)
+{
+    usp_grant_turns();
+    if (usp_sched_hooks.drain)
+        usp_sched_hooks.drain();
+    struct usp_fibre *self = usp_sched.loop_fibre, *first = usp_sched.head;
+    if (!first || first->sp || first != usp_sched.tail)
+        usp_loop_for_ever();
+    usp_grant_favours(true);
+    usp_sched_count_run();
+    usp_sched.head = NULL;
+    usp_sched.loop_fibre = NULL;
+    usp_fibre_become(self, &first->before, first->parent, first->kill);
+    self->entry = NULL;
+    link_fibre(self);
+    on_loop_stack = self;
+    usp_born(self);
+    usp_fatal("a fibre has come to its end");
+}
+
 int usp_sched_init(void)
 {
     int rc = usp_loop_reserve();
@@ -345,13 +408,11 @@ int usp_sched_init(void)
     main_fibre.sp = usp_switch_outer();
     if (!main_fibre.sp)
         main_fibre.sp = &main_fibre; /* it is born already */
-    usp_sched.loop_fibre = usp_fibre_new(loop_main, NULL);
+    usp_sched.loop_fibre = new_loop_fibre();
     if (!usp_sched.loop_fibre) {
         usp_sched_deinit();
         return -ENOMEM;
     }
-    unlink_fibre(usp_sched.loop_fibre);
-    usp_sched.n_live = 0;
     link_fibre(&main_fibre);
     usp_overflow_install();
     usp_here_set(true);
@@ -377,8 +438,8 @@ void usp_sched_adopt(unsigned worker)
 int usp_sched_deinit(void)
 {
     int rc = usp_loop_close();
-    usp_stack_deinit();
     usp_overflow_remove();
+    usp_stack_deinit();
     memset(&usp_sched, 0, sizeof usp_sched);
     usp_here_set(false);
     return rc;

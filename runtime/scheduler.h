@@ -34,7 +34,7 @@ struct usp_sched {
     int favours, granted;          /* left until a reader that is given a message waits like others; and after that */
     int seeded_turns;              /* the same, with a seed */
     struct usp_fibre *head, *tail; /* the run queue */
-    struct usp_fibre *loop_fibre;
+    struct usp_fibre *loop_fibre;  /* NULL in a new worker whose first process has not waited yet: usp_loop_fibre() */
     unsigned worker;               /* index of this worker */
     uint32_t holder;               /* what stands in a lock that it holds: `worker` + 1 */
     uint64_t n_live;               /* fibres with an entry, main not counted */
@@ -342,8 +342,18 @@ bool usp_sched_has_foreign(void);
 /* Nothing is ready, and the loop has nothing that could make anything ready. On the loop's fibre. */
 bool usp_sched_is_stuck(void);
 
-/* What the loop's fibre does for ever; a new worker, which is born on its stack, goes on with it. */
+/* What the loop's fibre does for ever. */
 __attribute__((noreturn)) void usp_loop_for_ever(void);
+/* The same, in a new worker, which is born on its stack and has conceived its first processes. */
+__attribute__((noreturn)) void usp_sched_begin(void);
+
+/* The fibre of the loop. A new worker has none before its first process waits or ends. */
+struct usp_fibre *usp_loop_fibre_needed(void);
+static inline struct usp_fibre *usp_loop_fibre(void)
+{
+    struct usp_fibre *fibre = usp_sched.loop_fibre;
+    return __builtin_expect(fibre != NULL, 1) ? fibre : usp_loop_fibre_needed();
+}
 
 /* The cycle counter, or what comes nearest to it. */
 uint64_t usp_ticks(void);

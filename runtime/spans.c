@@ -19,6 +19,11 @@ static void format_small(uint32_t span, unsigned index)
     usp_shape_set(span, index + 1);
 }
 
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
 /* Blocks that were never handed out: the next of the span that is being carved, or of a new one. */
 static struct usp_link *carve(unsigned index, unsigned *np)
 {
@@ -33,8 +38,7 @@ static struct usp_link *carve(unsigned index, unsigned *np)
         list->carved_span = span;
     }
     uint32_t n = class->count - list->carved;
-    if (n > class->batch)
-        n = class->batch;
+    n = least(n, least(class->batch, *np));
     char *at = usp_span_start(list->carved_span) + class->start + list->carved * class->step;
     _Atomic uint32_t *words = usp_words_of(list->carved_span, class) + list->carved;
     struct usp_link *head = (struct usp_link *)(void *)at;
@@ -66,8 +70,10 @@ static void *take_locked(unsigned index, unsigned *np)
     struct usp_link *head = list->free, *last = NULL;
     if (head == NULL)
         return carve(index, np);
-    unsigned n = 0;
-    for (struct usp_link *at = head; at != NULL && n < class->batch; at = at->next, n++) {
+    unsigned n = 0, most = least(class->batch, *np);
+    /* The first look at a span is a read: by that the kernel maps all its pages for a new worker, and not one. */
+    for (struct usp_link *at = head, *next; at != NULL && n < most; at = next, n++) {
+        next = at->next;
         usp_word_store(usp_word_at(at, class), cached);
         last = at;
     }

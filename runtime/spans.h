@@ -2,9 +2,12 @@
 
    The region is an array of spans of 64 KiB. The first ones hold this file's own tables:
 
+       words[span][16]     words of the blocks of spans that have no more than 16 of them
        struct usp_spans    the lock, the free lists, the bump
        shapes[span]        one byte: 0, or 1 + the class of the run that begins at this span
-       words[span][16]     words of the blocks of spans that have no more than 16 of them
+
+   In this order what a new worker looks at lies close together: lock, lists and the first shapes on one page, and
+   that within 2 MiB of the first blocks, so that it needs one page table for all.
 
    A run is one span of small blocks, or the several spans of one large block. Every block has a
    word with its kind and its owner. Where a span has more than 16 blocks, their words lie at its
@@ -178,7 +181,7 @@ uint32_t usp_spans_view(char *base, size_t bytes);
 /* Lays out the tables in a fresh, zeroed region and points usp_region at them. */
 void usp_spans_init(char *base, size_t bytes);
 
-/* Up to a batch of blocks, in their words cached by this worker; *np says how many. The blocks of a
+/* Up to a batch of blocks, but no more than *np, in their words cached by this worker; *np says how many. The blocks of a
    small class are linked, a large one comes alone and untouched. NULL: there is no room. */
 void *usp_spans_take(unsigned class, unsigned *np);
 

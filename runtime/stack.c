@@ -9,6 +9,7 @@
 
 #include "runtime/fibre.h"
 #include "runtime/report.h"
+#include "runtime/syscall.h"
 #include "runtime/young.h"
 
 #ifdef HAVE_VALGRIND_H
@@ -79,7 +80,7 @@ static void set_up(void)
 static void install_guard(char *bottom, size_t size)
 {
     if (!no_guard_install) {
-        if (madvise(bottom, size, MADV_GUARD_INSTALL) == 0)
+        if (usp_syscall(SYS_madvise, (long)bottom, (long)size, MADV_GUARD_INSTALL, 0) == 0)
             return;
         no_guard_install = true;
     }
@@ -89,7 +90,8 @@ static void install_guard(char *bottom, size_t size)
 
 static bool add_slab(int class)
 {
-    size_t size = classes[class].size * classes[class].per_slab;
+    size_t spare = class == BIG ? USP_STACK_SPARE : 0;
+    size_t size = classes[class].size * classes[class].per_slab + spare;
     struct slab *slab = malloc(sizeof *slab);
     if (!slab)
         return false;
@@ -105,7 +107,7 @@ static bool add_slab(int class)
         (void)madvise(base, size, MADV_DONTFORK);
     *slab = (struct slab){slabs, base, size};
     slabs = slab;
-    classes[class].fresh = base;
+    classes[class].fresh = base + spare;
     classes[class].fresh_end = base + size;
     return true;
 }
@@ -118,12 +120,26 @@ static size_t step_of(int class, unsigned n)
     return n % 16 * 64 + (class == BIG ? n % 64 * 4096 : 0);
 }
 
+void *usp_stack_spare(void)
+{
+    return slabs->base;
+}
+
+/* Large ones downwards: the kernel puts the slab right below the libraries, so the first stack has its top on a page
+   table that every worker has, and the second one has it where the guard of the first is. */
+static char *take_fresh(int class)
+{
+    if (class == BIG)
+        return classes[BIG].fresh_end -= classes[BIG].size;
+    classes[SMALL].fresh += classes[SMALL].size;
+    return classes[SMALL].fresh - classes[SMALL].size;
+}
+
 static struct usp_fibre *make(int class)
 {
     if (classes[class].fresh == classes[class].fresh_end && !add_slab(class))
         return NULL;
-    char *stack = classes[class].fresh;
-    classes[class].fresh += classes[class].size;
+    char *stack = take_fresh(class);
     install_guard(stack, classes[class].guard);
 
     uintptr_t top = (uintptr_t)stack + classes[class].size - step_of(class, classes[class].n_made++);
@@ -172,7 +188,7 @@ void usp_stack_forget(void)
     /* big stacks that nobody has used yet are inherited and taken first: no page of them is touched */
     classes[BIG].free = classes[SMALL].free = NULL;
     classes[SMALL].fresh = classes[SMALL].fresh_end = NULL;
-    big_in_use = 0;
+    big_in_use = 1; /* the loop's */
     n_mprotected = 0;
     if (!slabs)
         return;

@@ -29,6 +29,10 @@ struct usp_fibre *usp_stack_take(void);
 /* Back to the free list; its memory stays readable until the next usp_stack_take(). */
 void usp_stack_give(struct usp_fibre *fibre);
 
+/* USP_STACK_SPARE bytes beside the stacks, after the first usp_stack_take(): one mapping less to copy for a fork. */
+#define USP_STACK_SPARE ((size_t)64 << 10)
+void *usp_stack_spare(void);
+
 /* Before a fork: this fibre's stack is to be inherited (or, after it, in the parent, no longer). */
 void usp_stack_inherit(struct usp_fibre *fibre, bool inherit);
 
