@@ -342,7 +342,7 @@ __attribute__((noinline)) static void make_habit(struct usp_fibre *fibre, uvcsp_
     };
 }
 
-#define USP_HABIT 8 /* so many choices that are none make one of the last */
+#define USP_HABIT 16 /* so many choices that are none make one of the last */
 
 /* By priority, or of one guard, or of far too many, or it is not known where to start. */
 __attribute__((noinline)) static int choose_otherwise(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode,
@@ -367,14 +367,15 @@ __attribute__((noinline)) static int choose_anew(uvcsp_guard *guards, size_t n, 
     const uvcsp_guard *from = next - 1 < n * sizeof *guards ? (const void *)((const char *)guards + next) : end;
     int why;
     const uvcsp_guard *guard = look(guards, end, from, usp_gates[USP_RENDEZVOUS], true, &why);
-    uint64_t choice = usp_near_packed(n, UVCSP_FAIR);
     if (guard) {
-        int index = usp_near_taken(guards, choice, guard);
         struct usp_fibre *fibre = usp_current();
-        if (++fibre->habit.missed >= USP_HABIT)
+        fibre->failed = -1;
+        ((struct usp_end *)guards[0].subject)->fair_next = (uint32_t)((const char *)(guard + 1) - (const char *)guards);
+        if (__builtin_expect(++fibre->habit.missed == USP_HABIT, 0))
             make_habit(fibre, guards, n, site);
-        return index;
+        return (int)(guard - guards);
     }
+    uint64_t choice = usp_near_packed(n, UVCSP_FAIR);
     if (why == USP_WAITS)
         return wait_or_let_run(guards, choice, site, from);
     return choose_slowly(guards, choice, site, from);
