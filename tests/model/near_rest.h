@@ -456,7 +456,7 @@ inline seize(c)
 proctype undertaker(byte me)
 {
     byte partner = NOBODY, i, side, x;
-    bit ok;
+    bit ok, hands;
 end:
     dead;
     seize(0);
