@@ -133,6 +133,7 @@ __attribute__((noinline)) struct usp_fibre *usp_fibre_rest(struct usp_fibre *sel
     if (!usp_sched.idle && self->stack_class == USP_BIG_STACK) {
         usp_sched.idle = self; /* in the list of all it stays */
     } else {
+        (void)usp_loop_fibre(); /* or it would be made on the stack that is given away here, and is in use until the switch */
         usp_rests(self);
         self->warm = true;
         unlink_fibre(self);
@@ -238,6 +239,7 @@ static void bury_stillborn(void)
 void usp_fibre_exit(void)
 {
     struct usp_fibre *self = usp_sched.current;
+    (void)usp_loop_fibre(); /* as in usp_fibre_rest() */
     unlink_fibre(self);
     usp_sched.n_live--;
 #ifdef USP_PARK_TAIL
@@ -429,7 +431,7 @@ void usp_sched_adopt(unsigned worker)
     usp_sched.current = loop_fibre;
     loop_fibre->sources = NULL;
     errand.caller = NULL;
-    stillborn = NULL;
+    stillborn = on_loop_stack = NULL;
     usp_seed();
     usp_sched.polled = usp_ticks() + GRACE_TICKS;
     usp_grant_turns();

@@ -353,4 +353,39 @@ TEST(a_worker_reads_what_pointers_point_to_and_what_it_writes_stays_its_own)
     RETIRE(OUT_OF(never));
 }
 
+/* ---- the first process of a worker waits while others of it come and go ---- */
+
+PROCESS(comes_and_goes, VAL(int, turns), VAL(int *, ended), VAL(bool, retires))
+{
+    for (int i = 0; i < turns; i++)
+        uvcsp_yield();
+    ++*ended;
+    if (retires)
+        uvcsp_exit_process();
+}
+
+PROCESS(first_of_its_worker, VAL(int, n), VAL(bool, retires), OUT(int, out))
+{
+    int ended = 0, before = n * 7, sum = 0;
+    for (int i = 0; i < n; i++)
+        GO(comes_and_goes(1 + i % 2, &ended, retires));
+    uvcsp_sleep(0.005);
+    for (int i = 0; i < n; i++)
+        CO(comes_and_goes(0, &sum, retires));
+    WRITE(out, before == n * 7 && sum == n ? ended : -1);
+}
+
+TEST(the_first_process_of_a_worker_waits_while_others_of_it_come_and_go, .times = 2)
+{
+    for (int n = 1; n <= 6; n++) {
+        CHAN(int) c = CHANNEL(int, .capacity = 1);
+        IN_END(int) in = IN_OF(c);
+        uvcsp_handle *handle = SPAWN(first_of_its_worker(n, _i == 1, c));
+        ck_assert_int_eq(READ(in), n);
+        RETIRE(in);
+        ck_assert_int_eq(uvcsp_join(handle, 20), UVCSP_OK);
+        ck_assert_int_eq(uvcsp_exit_code(handle), 0);
+    }
+}
+
 SUITE("processes", .before = default_signals, .after = uvcsp_shutdown)
