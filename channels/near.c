@@ -244,6 +244,7 @@ static inline bool is_hasty(struct usp_fibre *fibre, const struct usp_fibre *nex
 static inline void to_the_end(struct usp_fibre *fibre)
 {
     fibre->next = NULL;
+    fibre->first = false;
     usp_sched.tail->next = fibre;
     usp_sched.tail = fibre;
 }
@@ -396,13 +397,15 @@ static inline __attribute__((always_inline)) int choose(uvcsp_guard *guards, siz
         return choose_anew(guards, n, mode, named ? site : usp_alt_site);
     struct usp_fibre *fibre = usp_current();
     struct usp_habit *habit = &fibre->habit;
-    if (!named)
+    if (!named) {
         fibre->alt_site = site;
+        site = usp_alt_site;
+    }
     if (__builtin_expect(guards != habit->guards || n != habit->n || mode == UVCSP_PRI ||
                              guards->subject != habit->first || habit->end[-1].subject != habit->last ||
-                             (named && site != habit->site),
+                             site != habit->site, /* it also says what poison does: end the process, or not */
                          0))
-        return choose_anew(guards, n, mode, named ? site : usp_alt_site);
+        return choose_anew(guards, n, mode, site);
     int why;
     const uvcsp_guard *guard = look(guards, habit->end, habit->from, pass, true, &why);
     if (__builtin_expect(guard != NULL, 1)) {

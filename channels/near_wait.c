@@ -84,6 +84,8 @@ __attribute__((noinline, cold)) static int woken(uvcsp_guard *guards, uint64_t p
         usp_current()->failed = (int)choice.ended;
         usp_near_mark(guards, packed_choice, &guards[choice.ended]);
     }
+    if (result >= 0)
+        return usp_near_taken(guards, packed_choice, &guards[result]);
     if (result == USP_RETRY)
         return usp_choice_generally(guards, usp_near_n(packed_choice), usp_near_mode(packed_choice), site);
     return usp_choice_over(result, guards, site);

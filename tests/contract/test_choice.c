@@ -295,4 +295,76 @@ TEST(a_million_choices_leave_nothing_behind, .seconds = 60)
     ck_assert_msg(after < 5 * before + 0.005, "%g s before, %g s afterwards", before, after);
 }
 
+/* ---- a choice that a process does over and over, and others that look like it ---- */
+
+PROCESS(writes_and_poisons, OUT(int, out), VAL(int, n))
+{
+    for (int i = 0; i < n; i++)
+        WRITE(out, i);
+    POISON(out);
+}
+
+/* The same guards, at the same place: by ALT's function poison ends the process, by uvcsp_alt() it is told. */
+PROCESS(chooses_in_both_ways, IN(int, a), IN(int, b), VAL(int *, told))
+{
+    int x, y;
+    uvcsp_guard guards[] = {ON_READ(a, &x), ON_READ(b, &y)};
+    for (int i = 0; i < 300; i++)
+        (void)uvcsp_choose(guards, 2, UVCSP_FAIR, "here:1");
+    do
+        *told = uvcsp_alt(guards, 2, UVCSP_FAIR);
+    while (*told >= 0);
+    guards[0].on = guards[1].on = 0;
+    house_capture(2);
+    MUST_BE(uvcsp_alt(guards, 2, UVCSP_FAIR), -EINVAL);
+    free(house_captured());
+}
+
+TEST(uvcsp_alt_tells_of_poison_also_where_alt_has_chosen_among_the_same_guards_over_and_over)
+{
+    CHAN(int) a = CHANNEL(int), b = CHANNEL(int);
+    int told = 0;
+    ck_assert_int_eq(CO(chooses_in_both_ways(a, b, &told), writes_and_poisons(a, 170), writes_and_poisons(b, 170)), 0);
+    ck_assert_int_eq(told, -UVCSP_POISONED);
+}
+
+PROCESS(writes_from_afar, OUT(int, out))
+{
+    uvcsp_sleep(0.05);
+    WRITE(out, 7);
+}
+
+PROCESS(starts_one_afar, OUT(int, a), OUT(int, b))
+{
+    (void)b;
+    uvcsp_yield();
+    uvcsp_yield(); /* the choice waits, and has been made among channels of this worker alone */
+    PAR(writes_from_afar(a));
+}
+
+PROCESS(ends_at_once, OUT(int, out))
+{
+    (void)out;
+}
+
+PROCESS(chooses_twice, IN(int, a), IN(int, b), IN(int, ended), VAL(int *, failed))
+{
+    int x = 0, y = 0;
+    uvcsp_guard first[] = {ON_READ(a, &x), ON_READ(ended, &y)}, second[] = {ON_READ(a, &x), ON_READ(b, &y)};
+    MUST_BE(uvcsp_alt(first, 2, UVCSP_FAIR), -UVCSP_RETIRED);
+    failed[0] = uvcsp_alt_failed();
+    MUST_BE(uvcsp_alt(second, 2, UVCSP_PRI), 0);
+    failed[1] = uvcsp_alt_failed();
+    MUST_BE(x, 7);
+}
+
+TEST(no_guard_has_failed_after_a_choice_that_was_taken_from_another_worker)
+{
+    CHAN(int) a = CHANNEL(int, .carrier = UVCSP_SHARED), b = CHANNEL(int), ended = CHANNEL(int);
+    int failed[2];
+    ck_assert_int_eq(CO(chooses_twice(a, b, ended, failed), ends_at_once(ended), starts_one_afar(a, b)), 0);
+    ck_assert_int_eq(failed[0], 1);
+    ck_assert_int_eq(failed[1], -1);
+}
+
 SUITE("choice", .after = uvcsp_shutdown)
