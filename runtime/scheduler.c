@@ -119,6 +119,8 @@ __attribute__((noreturn)) static void be_the_loop(struct usp_fibre *self)
     unlink_fibre(self);
     usp_fibre_become(self, &nobody, NULL, 0);
     self->process = NULL;
+    self->unwind = NULL; /* a callback of the loop is no process */
+    self->habit.guards = (void *)self;
     usp_sched.loop_fibre = self;
     usp_loop_for_ever();
 }
@@ -201,6 +203,7 @@ struct usp_fibre *usp_fibre_new(void (*entry)(void *), void *arg)
 
 static __attribute__((noinline)) struct usp_fibre *bear_elsewhere(struct usp_fibre *unborn)
 {
+    (void)usp_loop_fibre(); /* first: without memory for a stack it is the loop that says so */
     struct usp_fibre *fibre = give_stack();
     if (!fibre) {
         unborn->next = stillborn;
