@@ -1,5 +1,6 @@
 /* Time and the outside world: clock, sleep, polling, descriptors, blocking calls, the loop. */
 #include <fcntl.h>
+#include <sys/resource.h>
 
 #include "tests/contract/contract.h"
 
@@ -211,6 +212,88 @@ TEST(a_callback_of_the_loop_reaches_processes_by_the_trying_forms, .times = PLAC
     CHAN(int) c = CHANNEL(int), done = CHANNEL(int);
     ck_assert_int_eq(RUN(_i, ticks(c, done), reads_n(c, done, 5)), 0);
     ck_assert_ptr_nonnull(uvcsp_loop());
+}
+
+static IN_END(int) of_a_poisoned_one;
+
+static void on_tick_that_reads(uv_timer_t *timer)
+{
+    (void)timer;
+    (void)READ(of_a_poisoned_one);
+}
+
+PROCESS(outlives_the_first)
+{
+    CHAN(int) poisoned = CHANNEL(int);
+    of_a_poisoned_one = IN_OF(poisoned);
+    POISON(poisoned);
+    uvcsp_sleep(20);
+}
+
+PROCESS(starts_a_timer_and_ends)
+{
+    MUST(uv_timer_init(uvcsp_loop(), &clockwork.timer) == 0);
+    MUST(uv_timer_start(&clockwork.timer, on_tick_that_reads, 20, 0) == 0);
+    uvcsp_handle_free(GO(outlives_the_first()));
+}
+
+/* The loop runs on the fibre of that process by then, as the seed has it. */
+TEST(a_callback_of_the_loop_that_meets_poison_is_told_so_also_after_the_first_process_of_its_worker, .times = 2)
+{
+    if (house_light())
+        return;
+    house_capture(2);
+    if (_i)
+        setenv("UVCSP_SEED", "1", 1);
+    uvcsp_handle *handle = SPAWN(starts_a_timer_and_ends());
+    int joined = uvcsp_join(handle, 10);
+    char *said = house_captured();
+    ck_assert_int_eq(joined, UVCSP_OK);
+    ck_assert_int_eq(uvcsp_exit_code(handle), -SIGABRT);
+    ck_assert_contains(said, "a callback of the loop met the end of a channel");
+    free(said);
+}
+
+/* Without memory for a stack a process ends by poison, and its worker goes on: the first of a worker too, whose loop has none of
+   its own yet. */
+PROCESS(waits_for_one, IN(int, in))
+{
+    (void)READ(in);
+}
+
+PROCESS(starts_many_without_memory, VAL(int, n), OUT(int, out))
+{
+    CHAN(int) c = CHANNEL(int);
+    OUT_END(int) to = OUT_OF(c);
+    for (int i = 0; i < n; i++)
+        uvcsp_handle_free(GO(waits_for_one(c)));
+    struct rlimit none = {1 << 20, 1 << 20};
+    MUST(setrlimit(RLIMIT_AS, &none) == 0);
+    int status = UVCSP_OK;
+    for (int i = 0; i < n && status == UVCSP_OK; i++)
+        status = uvcsp_write(to, &i);
+    WRITE(out, status);
+}
+
+TEST(a_worker_without_memory_for_more_stacks_goes_on)
+{
+#ifdef __SANITIZE_ADDRESS__
+    return; /* it needs memory itself */
+#endif
+    if (house_light() || house_valgrind())
+        return;
+    house_capture(2);
+    CHAN(int) c = CHANNEL(int, .capacity = 1);
+    IN_END(int) in = IN_OF(c);
+    uvcsp_handle *handle = SPAWN(starts_many_without_memory(40, c));
+    int got, status = uvcsp_read_timeout(in, &got, 20), joined = uvcsp_join(handle, 20);
+    char *said = house_captured();
+    ck_assert_int_eq(status, UVCSP_OK);
+    ck_assert_int_eq(got, UVCSP_POISONED);
+    ck_assert_int_eq(joined, UVCSP_OK);
+    ck_assert_int_eq(uvcsp_exit_code(handle), 0);
+    ck_assert_contains(said, "no memory for its stack");
+    free(said);
 }
 
 SUITE("outside", .after = uvcsp_shutdown)
