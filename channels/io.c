@@ -217,16 +217,9 @@ static int wait_for_partner(struct usp_end *end, void *value, const struct usp_b
     struct usp_wait *wait = usp_wait_of(self);
     struct usp_offer *offer = &wait->first;
     wait->n = 1;
-    offer->channel = channel;
-    offer->task = self;
+    usp_offer_begin(offer, channel, self, INDEX_CHANNEL,
+                    (struct usp_offer){.side = end->side, .single = seconds < 0, .looks = end->looks}.marks);
     offer->data = end->side == USP_READER ? value : (void *)(uintptr_t)bytes->data;
-    offer->stash = NULL;
-    offer->index = INDEX_CHANNEL;
-    offer->side = end->side;
-    offer->filled = 0;
-    offer->single = seconds < 0;
-    offer->looks = end->looks;
-    offer->passed = 0;
     if (end->side == USP_WRITER) {
         offer->length = bytes->length;
         usp_stash(offer);

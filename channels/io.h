@@ -35,6 +35,17 @@ void usp_let_go(struct usp_end *end, const void *value);
 void usp_take_back(struct usp_end *end, const void *value);
 void usp_take_over(struct usp_end *end, void *value);
 
+/* What an offer says in any wait but those of fast.c and near.c, before it is opened: no bytes yet, and of all marks only these. */
+static inline void usp_offer_begin(struct usp_offer *offer, struct usp_channel *channel, struct usp_task *self,
+                                   uint32_t index, uint64_t marks)
+{
+    offer->channel = channel;
+    offer->task = self;
+    offer->stash = NULL;
+    offer->index = index;
+    offer->marks = marks;
+}
+
 /* After a single wait: takes the offer back if it was not for the channel that this process was woken, and
    takes in the message. `armed`: the error by which arming a timer had failed, or 0. */
 int usp_after_wait(struct usp_task *self, struct usp_offer *offer, int armed);

@@ -100,16 +100,8 @@ static long offer_all(struct usp_choice *choice, struct usp_task *self, struct u
             continue;
         struct usp_end *end = guard->subject;
         struct usp_offer *offer = &offers[k];
-        offer->channel = end->channel;
-        offer->task = self;
-        offer->stash = NULL;
-        offer->index = (uint32_t)k;
-        offer->side = end->side;
-        offer->queued = 0;
-        offer->filled = 0;
-        offer->single = 0;
-        offer->looks = end->looks;
-        offer->passed = 0;
+        usp_offer_begin(offer, end->channel, self, (uint32_t)k,
+                        (struct usp_offer){.side = end->side, .looks = end->looks}.marks);
         if (end->channel->far)
             usp_link_expect();
         if (end->channel->common && !choice->uses)

@@ -146,15 +146,8 @@ int usp_sync_park(struct usp_sync *sync, double seconds, const char *site, void 
         return USP_KILLED;
     }
     wait->n = 1;
-    offer->channel = channel;
-    offer->task = self;
+    usp_offer_begin(offer, channel, self, INDEX_CHANNEL, (struct usp_offer){.side = USP_READER}.marks);
     offer->data = NULL;
-    offer->stash = NULL;
-    offer->index = INDEX_CHANNEL;
-    offer->side = USP_READER;
-    offer->filled = 0;
-    offer->single = 0;
-    offer->looks = 0;
     usp_common_use(self, channel->common);
     self->site = usp_place_of_call(site);
     usp_task_arming(self);
