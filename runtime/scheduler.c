@@ -109,9 +109,7 @@ void (*usp_stillborn)(struct usp_unborn *process);
 void (*usp_rests)(struct usp_fibre *fibre);
 static struct usp_fibre *stillborn USP_YOUNG; /* linked by `next` */
 
-static struct usp_fibre *on_loop_stack USP_YOUNG; /* the fibre of usp_sched_begin() */
-
-/* It has ended before there was need for another: it is the loop's fibre again. */
+/* The fibre of usp_sched_begin() has ended before there was need for another: it is the loop's fibre again. */
 __attribute__((noreturn)) static void be_the_loop(struct usp_fibre *self)
 {
     struct usp_unborn nobody = {0};
@@ -127,15 +125,11 @@ __attribute__((noreturn)) static void be_the_loop(struct usp_fibre *self)
 
 __attribute__((noinline)) struct usp_fibre *usp_fibre_rest(struct usp_fibre *self)
 {
-    if (self == on_loop_stack) {
-        on_loop_stack = NULL;
-        if (!usp_sched.loop_fibre)
-            be_the_loop(self);
-    }
+    if (!usp_sched.loop_fibre)
+        be_the_loop(self);
     if (!usp_sched.idle && self->stack_class == USP_BIG_STACK) {
         usp_sched.idle = self; /* in the list of all it stays */
     } else {
-        (void)usp_loop_fibre(); /* or it would be made on the stack that is given away here, and is in use until the switch */
         usp_rests(self);
         self->warm = true;
         unlink_fibre(self);
@@ -203,7 +197,7 @@ struct usp_fibre *usp_fibre_new(void (*entry)(void *), void *arg)
 
 static __attribute__((noinline)) struct usp_fibre *bear_elsewhere(struct usp_fibre *unborn)
 {
-    (void)usp_loop_fibre(); /* first: without memory for a stack it is the loop that says so */
+    (void)usp_loop_fibre(); /* first: so where there is none, there is one fibre only, that of usp_sched_begin() */
     struct usp_fibre *fibre = give_stack();
     if (!fibre) {
         unborn->next = stillborn;
@@ -242,7 +236,7 @@ static void bury_stillborn(void)
 void usp_fibre_exit(void)
 {
     struct usp_fibre *self = usp_sched.current;
-    (void)usp_loop_fibre(); /* as in usp_fibre_rest() */
+    (void)usp_loop_fibre(); /* or it would be made on the stack that is given away here, and is in use until the switch */
     unlink_fibre(self);
     usp_sched.n_live--;
 #ifdef USP_PARK_TAIL
@@ -391,7 +385,6 @@ void usp_sched_begin(void)
     usp_fibre_become(self, &first->before, first->parent, first->kill);
     self->entry = NULL;
     link_fibre(self);
-    on_loop_stack = self;
     usp_born(self);
     usp_fatal("a fibre has come to its end");
 }
@@ -434,7 +427,7 @@ void usp_sched_adopt(unsigned worker)
     usp_sched.current = loop_fibre;
     loop_fibre->sources = NULL;
     errand.caller = NULL;
-    stillborn = on_loop_stack = NULL;
+    stillborn = NULL;
     usp_seed();
     usp_sched.polled = usp_ticks() + GRACE_TICKS;
     usp_grant_turns();
