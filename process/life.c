@@ -90,6 +90,7 @@ static void handle_ended(struct usp_process *process, struct usp_fibre *parent, 
     if (parent)
         parent->n_started--;
     usp_handle_ended(process->handle, code);
+    process->handle = NULL;
 }
 
 static inline __attribute__((always_inline)) void conclude(struct usp_process *process, struct usp_fibre *fibre,
@@ -102,7 +103,6 @@ static inline __attribute__((always_inline)) void conclude(struct usp_process *p
         usp_channels_release(task);
     if (process->handle)
         handle_ended(process, fibre->parent, code);
-    process->handle = NULL;
     tell_joiner(process->join, code != 0);
     if (fibre->n_started > 0)
         forget_parent(fibre);
@@ -236,7 +236,6 @@ static __attribute__((cold, noinline)) void tell_why_not(struct usp_process *pro
     tell_joiner(process->join, true);
     if (process->handle)
         handle_ended(process, process->parent, 1);
-    process->handle = NULL;
     usp_process_release(process);
     usp_somebody_ended();
 }

@@ -56,6 +56,13 @@ static inline struct usp_process *take_record(void)
     return process;
 }
 
+static struct usp_process *new_record(void)
+{
+    if (!usp_free_processes)
+        add_records();
+    return take_record();
+}
+
 static int conn_ended(void **place, void *arg)
 {
     (void)arg;
@@ -145,9 +152,7 @@ static inline uvcsp_process value_of(struct usp_process *process)
 static __attribute__((noinline)) struct usp_process *new_slowly(const struct uvcsp_kind *kind, const void *args)
 {
     USP_ENTER();
-    if (!usp_free_processes)
-        add_records();
-    struct usp_process *process = take_record();
+    struct usp_process *process = new_record();
     process->kind = kind;
     process->special = kind->params[0].kind != UVCSP_PARAM_END;
     if (process->special)
@@ -213,9 +218,7 @@ void uvcsp_process_free(uvcsp_process value)
 uvcsp_process uvcsp_worker(const uvcsp_process *values, size_t n)
 {
     USP_ENTER();
-    if (!usp_free_processes)
-        add_records();
-    struct usp_process *group = take_record();
+    struct usp_process *group = new_record();
     group->special = true;
     group->kind = NULL;
     group->members = NULL;

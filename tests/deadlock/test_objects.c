@@ -279,7 +279,7 @@ TEST(an_event_and_a_queue)
     uvcsp_queue_free(queue);
 }
 
-/* A session of the server waits for another one, at a channel of which nobody else has an end. */
+/* What serves one client in the server waits for what serves another one, at a channel of which nobody else has an end. */
 PROCESS(sets_far_event, VAL(uvcsp_proxy, event))
 {
     for (struct looks looks = some_looks(); more(&looks);)
