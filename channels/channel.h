@@ -158,8 +158,9 @@ struct usp_end {
             uint32_t magic;
             uint8_t side;
             uint8_t retired;
-            uint8_t looks;       /* a reading end that waits for a message, or the end, and takes nothing: USP_LOOKS ... */
-            uint8_t nests;       /* a writing end: where the buffer is full, usp_nests() is asked (channels/io.h) */
+            uint8_t looks : 2;   /* a reading end that waits for a message, or the end, and takes nothing: USP_LOOKS ... */
+            uint8_t nests : 1;   /* a writing end: where the buffer is full, usp_nests() is asked (channels/io.h) */
+            uint8_t kind;        /* USP_BUFFERED_4 ... of a channel that was made so; else 0. That it still is so its gate says */
         };
     };
     uint16_t way;                /* of a mobile end: USP_AT_HOME ... */
@@ -171,6 +172,17 @@ struct usp_end {
     uint32_t fair_key;           /* choices that begin with this end: which, and where to start next */
     uint32_t fair_next;          /* as bytes from the first guard */
 };
+
+/* It has not retired, and waits for nothing but to communicate. */
+static inline __attribute__((always_inline)) bool usp_is_ordinary(const struct usp_end *end, enum usp_side side, int kind)
+{
+    return end->head == (struct usp_end){.magic = USP_END_MAGIC, .side = (uint8_t)side, .kind = (uint8_t)kind}.head;
+}
+static inline bool usp_is_ordinary_of_any_kind(const struct usp_end *end, enum usp_side side)
+{
+    return (end->head & ~(struct usp_end){.kind = UINT8_MAX}.head) ==
+           (struct usp_end){.magic = USP_END_MAGIC, .side = (uint8_t)side}.head;
+}
 
 /* What the floor keeps in each task. */
 struct usp_wait {

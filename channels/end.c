@@ -94,6 +94,8 @@ void *usp_end_new_in(size_t size, struct usp_channel *channel, enum usp_side sid
     if (!end)
         return NULL;
     *end = (struct usp_end){.side = (uint8_t)side, .channel = channel};
+    if (channel->slow < USP_GENERALLY)
+        end->kind = channel->slow;
     if (worker != usp_worker_index())
         usp_arena_set_owner(end, worker);
     usp_lock(channel);

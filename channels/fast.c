@@ -86,22 +86,12 @@ __attribute__((noinline)) static void finish_far(struct usp_end *end, void *valu
 }
 
 /* NULL, or no end for that; or it has retired; or it waits for a message and takes none. */
-static inline void odd_end(struct usp_end *end, enum usp_side side, void *value, const char *site)
+__attribute__((noinline)) static void odd_end(struct usp_end *end, void *value, const char *site, enum usp_side side)
 {
     USP_ENTER();
     if (!good(end, side))
         bad_end(end, side, site);
     generally(end, value, site);
-}
-
-__attribute__((noinline)) static void odd_in(struct usp_end *end, void *value, const char *site)
-{
-    odd_end(end, USP_READER, value, site);
-}
-
-__attribute__((noinline)) static void odd_out(struct usp_end *end, void *value, const char *site)
-{
-    odd_end(end, USP_WRITER, value, site);
 }
 
 /* ---- a channel that other workers have ends of ---- */
@@ -195,11 +185,6 @@ __attribute__((noinline)) static void park_for_unborn(struct usp_fibre *fibre, s
     usp_park_tail(&fibre->sp, next->sp);
 }
 #endif
-
-static inline bool is_ordinary(const struct usp_end *end, enum usp_side side)
-{
-    return end->head == (struct usp_end){.magic = USP_END_MAGIC, .side = (uint8_t)side}.head;
-}
 
 /* The partner waits, and has been claimed. */
 static inline __attribute__((always_inline)) void meet(struct usp_channel *channel, enum usp_side side, void *value,
@@ -372,13 +357,13 @@ static inline __attribute__((always_inline)) bool enter(struct usp_channel *chan
     return __builtin_expect(usp_may_pass(channel, pass), 1) && __builtin_expect(usp_pass(channel, pass), 1);
 }
 
-/* No rendezvous at a channel of this worker alone. */
+/* No good end, or none of a channel of this worker alone with a buffer of values of 4 bytes; or no buffer at all. */
 static inline __attribute__((always_inline)) void otherwise(struct usp_end *end, enum usp_side side, void *value,
                                                             const char *site)
 {
+    if (__builtin_expect(!end || !usp_is_ordinary_of_any_kind(end, side), 0))
+        return odd_end(end, value, site, side);
     struct usp_channel *channel = end->channel;
-    if (enter(channel, USP_BUFFERED_4))
-        return buffered(end, channel, side, value, 4, site);
     if (enter(channel, USP_BUFFERED_8))
         return buffered(end, channel, side, value, 8, site);
     if (enter(channel, USP_BUFFERED))
@@ -396,12 +381,36 @@ __attribute__((noinline)) static void give_otherwise(struct usp_end *end, void *
     otherwise(end, USP_WRITER, value, site);
 }
 
+/* No end of a channel without a buffer. */
+static inline __attribute__((always_inline)) void buffered_4(struct usp_end *end, enum usp_side side, void *value,
+                                                             const char *site)
+{
+    if (__builtin_expect(usp_is_ordinary(end, side, USP_BUFFERED_4), 1)) {
+        struct usp_channel *channel = end->channel;
+        if (enter(channel, USP_BUFFERED_4))
+            return buffered(end, channel, side, value, 4, site);
+    }
+    return side == USP_READER ? take_otherwise(end, value, site) : give_otherwise(end, value, site);
+}
+
+__attribute__((noinline)) static void take_4(struct usp_end *end, void *value, const char *site)
+{
+    buffered_4(end, USP_READER, value, site);
+}
+
+__attribute__((noinline)) static void give_4(struct usp_end *end, void *value, const char *site)
+{
+    buffered_4(end, USP_WRITER, value, site);
+}
+
 static inline __attribute__((always_inline)) void fast(void *x, enum usp_side side, void *value,
                                                        const char *site)
 {
     struct usp_end *end = x;
-    if (__builtin_expect(!end || !is_ordinary(end, side), 0))
-        return side == USP_READER ? odd_in(end, value, site) : odd_out(end, value, site);
+    if (__builtin_expect(!end, 0))
+        return side == USP_READER ? take_otherwise(end, value, site) : give_otherwise(end, value, site);
+    if (__builtin_expect(!usp_is_ordinary(end, side, USP_RENDEZVOUS), 0))
+        return side == USP_READER ? take_4(end, value, site) : give_4(end, value, site);
     struct usp_channel *channel = end->channel;
     if (__builtin_expect(!enter(channel, USP_RENDEZVOUS), 0))
         return side == USP_READER ? take_otherwise(end, value, site) : give_otherwise(end, value, site);

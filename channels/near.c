@@ -18,12 +18,6 @@
 #include "channels/near.h"
 #include "runtime/arena.h"
 
-static inline bool is_ordinary(const struct usp_end *end, enum usp_side side)
-{
-    return (uintptr_t)end > 4096 && /* NULL, or of a field of what is NULL */
-           end->head == (struct usp_end){.magic = USP_END_MAGIC, .side = (uint8_t)side}.head;
-}
-
 /* ---- looking ---- */
 
 enum { MET, NOBODY, GENERALLY };
@@ -53,7 +47,9 @@ static inline __attribute__((always_inline)) int look_at(const uvcsp_guard *guar
                                                          bool plainly)
 {
     const struct usp_end *end = guard->subject;
-    if (__builtin_expect(!is_ordinary(end, side), 0))
+    if (__builtin_expect((uintptr_t)end <= 4096 || /* NULL, or of a field of what is NULL */
+                             !usp_is_ordinary(end, side, USP_RENDEZVOUS),
+                         0))
         return GENERALLY;
     struct usp_channel *channel = end->channel;
     if (__builtin_expect(!usp_may_pass(channel, pass), 0))
