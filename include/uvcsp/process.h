@@ -103,15 +103,20 @@ UVCSP_API uvcsp_process uvcsp_worker(const uvcsp_process *processes, size_t n);
 /* Replicated: PAR_FOR(i, n, p(i)) runs p(0) ... p(n - 1); `i` is an int of the macro's own. */
 UVCSP_API uvcsp_process *uvcsp_values_new(size_t n); /* aborts with a line when there is no memory */
 UVCSP_API void uvcsp_values_free(uvcsp_process *values);
+#define UVCSP_FEW_ 4 /* so many lie on the stack */
 #define UVCSP_REPLICATE_(run, i, n, ...)                                                           \
     __extension__({                                                                                \
         long uvcsp_n_ = (long)(n);                                                                 \
         uvcsp_n_ = uvcsp_n_ < 0 ? 0 : uvcsp_n_;                                                    \
-        uvcsp_process *uvcsp_ps_ = uvcsp_values_new((size_t)uvcsp_n_);                             \
+        uvcsp_process uvcsp_few_[UVCSP_FEW_], *uvcsp_ps_ = uvcsp_few_;                             \
+        uvcsp_few_->serial = 0; /* a compiler would warn if there are none */                      \
+        if (uvcsp_n_ > UVCSP_FEW_)                                                                 \
+            uvcsp_ps_ = uvcsp_values_new((size_t)uvcsp_n_);                                        \
         for (int i = 0; i < uvcsp_n_; i++)                                                         \
             uvcsp_ps_[i] = (__VA_ARGS__);                                                          \
-        int uvcsp_r_ = run(uvcsp_ps_, (size_t)uvcsp_n_, UVCSP_HERE);                                       \
-        uvcsp_values_free(uvcsp_ps_);                                                              \
+        int uvcsp_r_ = run(uvcsp_ps_, (size_t)uvcsp_n_, UVCSP_HERE);                               \
+        if (uvcsp_n_ > UVCSP_FEW_)                                                                 \
+            uvcsp_values_free(uvcsp_ps_);                                                          \
         uvcsp_r_;                                                                                  \
     })
 #define UVCSP_PAR_FOR(i, n, ...) UVCSP_REPLICATE_(uvcsp_par_at, i, n, __VA_ARGS__)
