@@ -44,7 +44,8 @@ struct usp_offer {
     struct usp_task *task;
     void *data;          /* the reader's destination, the writer's bytes: memory of its worker */
     uint32_t index;      /* of the guard */
-    uint32_t ticket;     /* order of arrival, to rebuild a queue */
+    uint32_t ticket;     /* order of arrival, to rebuild a queue. While the channel is biased a plain READ or WRITE only counts on:
+                            what matters then is that it is another one than at its last wait */
     uint64_t length;     /* of the bytes */
     union {
         uint64_t marks;  /* all of these */
@@ -189,6 +190,7 @@ struct usp_wait {
     uint32_t n;                  /* offers in use */
     uint32_t room;               /* offers that fit in `table` */
     struct usp_end *end;         /* of a READ or WRITE that waits */
+    struct usp_end *usual;       /* the same, if it is an end of its own and what fast.c has written of it still stands; or NULL */
     struct usp_offer first;
     struct usp_end *ends;
     struct usp_channel *made;
@@ -199,6 +201,12 @@ _Static_assert(sizeof(struct usp_wait) <= USP_ROOM, "the room in a task does not
 static inline struct usp_wait *usp_wait_of(struct usp_task *task)
 {
     return (struct usp_wait *)task->room;
+}
+/* So many offers are about to be written, or none are. */
+static inline void usp_wait_has(struct usp_wait *wait, uint32_t n)
+{
+    wait->n = n;
+    wait->usual = NULL;
 }
 static inline struct usp_offer *usp_offers_of(struct usp_task *task)
 {
@@ -299,12 +307,9 @@ void usp_bias_wait(struct usp_channel *channel);
 
 /* ---- queues; the lock is held ---- */
 
-/* All of it but the mark `queued`. */
-static inline void usp_enqueue_at(struct usp_channel *channel, struct usp_offer *offer, enum usp_side side)
+/* `next` is NULL. */
+static inline void usp_append(struct usp_queue *queue, struct usp_offer *offer)
 {
-    struct usp_queue *queue = &channel->waiting[side];
-    offer->ticket = channel->ticket++;
-    offer->next = NULL;
     if (__builtin_expect(queue->head != NULL, 0)) {
         offer->prev = queue->tail;
         queue->tail->next = offer;
@@ -313,6 +318,14 @@ static inline void usp_enqueue_at(struct usp_channel *channel, struct usp_offer 
     }
     USP_FAILPOINT("half-enqueued");
     queue->tail = offer;
+}
+
+/* All of it but the mark `queued`. */
+static inline void usp_enqueue_at(struct usp_channel *channel, struct usp_offer *offer, enum usp_side side)
+{
+    offer->ticket = channel->ticket++;
+    offer->next = NULL;
+    usp_append(&channel->waiting[side], offer);
 }
 
 static inline void usp_enqueue(struct usp_offer *offer, enum usp_side side)

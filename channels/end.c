@@ -31,6 +31,8 @@ static void unlink_end(struct usp_end *end)
         usp_wait_of(end->task)->ends = end->next;
     if (end->next)
         end->next->prev = end->prev;
+    if (usp_wait_of(end->task)->usual == end)
+        usp_wait_of(end->task)->usual = NULL;
     end->task = NULL;
     if (end->fair_key != 0) { /* marks are for ends that are somebody's */
         end->fair_key = 0;

@@ -204,6 +204,18 @@ static inline __attribute__((always_inline)) void meet(struct usp_channel *chann
     usp_ready_partner(task->fibre, side == USP_WRITER);
 }
 
+/* What a wait at that end has to say each time, but for where the value is. As a rule it is the end at which the process waited
+   before. */
+static inline void wait_at(struct usp_task *self, struct usp_end *end)
+{
+    struct usp_wait *wait = usp_wait_of(self);
+    wait->n = 1;
+    wait->end = end;
+    wait->usual = end->task == self ? end : NULL; /* another's may go, and its place be another end's, unnoticed here */
+    wait->first.channel = end->channel;
+    wait->first.length = end->channel->plain_size;
+}
+
 /* The lock is held by bias, and nobody waits. */
 static inline __attribute__((always_inline)) void park(struct usp_channel *channel, struct usp_end *end,
                                                        enum usp_side side, void *value, const char *site)
@@ -216,16 +228,16 @@ static inline __attribute__((always_inline)) void park(struct usp_channel *chann
     if (__builtin_expect(self && !fibre->kill, 1)) {
         struct usp_wait *wait = usp_wait_of(self);
         struct usp_offer *offer = &wait->first;
-        wait->n = 1;
-        wait->end = end;
-        offer->channel = channel;
+        if (__builtin_expect(wait->usual != end, 0))
+            wait_at(self, end);
+        /* In the order in which it lies there: the processor takes two stores in a cycle if both are in one line. */
         offer->data = value;
+        offer->ticket++;
         offer->marks = (struct usp_offer){.side = (uint8_t)side, .queued = 1, .single = 1}.marks;
-        if (side == USP_WRITER)
-            offer->length = channel->plain_size;
+        offer->next = NULL;
         self->site = site;
         usp_task_open(self);
-        usp_enqueue_at(channel, offer, side);
+        usp_append(&channel->waiting[side], offer);
         usp_unlock_biased(channel);
         struct usp_fibre *next = usp_sched.head;
         if (__builtin_expect(!next || --usp_sched.turns == 0, 0))
@@ -393,16 +405,6 @@ static inline __attribute__((always_inline)) void buffered_4(struct usp_end *end
     return side == USP_READER ? take_otherwise(end, value, site) : give_otherwise(end, value, site);
 }
 
-__attribute__((noinline)) static void take_4(struct usp_end *end, void *value, const char *site)
-{
-    buffered_4(end, USP_READER, value, site);
-}
-
-__attribute__((noinline)) static void give_4(struct usp_end *end, void *value, const char *site)
-{
-    buffered_4(end, USP_WRITER, value, site);
-}
-
 static inline __attribute__((always_inline)) void fast(void *x, enum usp_side side, void *value,
                                                        const char *site)
 {
@@ -410,7 +412,7 @@ static inline __attribute__((always_inline)) void fast(void *x, enum usp_side si
     if (__builtin_expect(!end, 0))
         return side == USP_READER ? take_otherwise(end, value, site) : give_otherwise(end, value, site);
     if (__builtin_expect(!usp_is_ordinary(end, side, USP_RENDEZVOUS), 0))
-        return side == USP_READER ? take_4(end, value, site) : give_4(end, value, site);
+        return buffered_4(end, side, value, site);
     struct usp_channel *channel = end->channel;
     if (__builtin_expect(!enter(channel, USP_RENDEZVOUS), 0))
         return side == USP_READER ? take_otherwise(end, value, site) : give_otherwise(end, value, site);

@@ -216,7 +216,7 @@ static int wait_for_partner(struct usp_end *end, void *value, const struct usp_b
     struct usp_task *self = usp_current()->task;
     struct usp_wait *wait = usp_wait_of(self);
     struct usp_offer *offer = &wait->first;
-    wait->n = 1;
+    usp_wait_has(wait, 1);
     usp_offer_begin(offer, channel, self, INDEX_CHANNEL,
                     (struct usp_offer){.side = end->side, .single = seconds < 0, .looks = end->looks}.marks);
     offer->data = end->side == USP_READER ? value : (void *)(uintptr_t)bytes->data;
@@ -374,7 +374,7 @@ void usp_give_up(struct usp_task *task)
         usp_unlock(offers[i].channel);
         (void)usp_collect(&offers[i], USP_RETRY);
     }
-    wait->n = 0;
+    usp_wait_has(wait, 0);
     atomic_store(&task->commit, USP_NONE);
     usp_common_leave(task, 0);
 }

@@ -47,6 +47,14 @@ static void relax(unsigned *rounds, unsigned holder)
         usp_supervise_stuck(holder);
 }
 
+/* The bias is about to go, nobody is inside: from here on it is the tickets that the queues are rebuilt by. */
+static void number(struct usp_channel *channel)
+{
+    for (enum usp_side side = USP_READER; side <= USP_WRITER; side++)
+        for (struct usp_offer *offer = channel->waiting[side].head; offer; offer = offer->next)
+            offer->ticket = channel->ticket++;
+}
+
 void usp_bias_wait(struct usp_channel *channel)
 {
     unsigned rounds = 0;
@@ -55,6 +63,7 @@ void usp_bias_wait(struct usp_channel *channel)
         USP_SPINS(&channel->inside);
         relax(&rounds, insider_of(channel));
     }
+    number(channel);
     atomic_store_explicit(&channel->bias, 0, memory_order_release);
 }
 
@@ -85,6 +94,7 @@ void usp_unbias(struct usp_channel *channel)
 {
     if (atomic_load_explicit(&channel->lock, memory_order_relaxed) == usp_worker_index() + 1)
         return;
+    number(channel);
     atomic_store_explicit(&channel->lock, usp_worker_index() + 1, memory_order_relaxed);
     atomic_store_explicit(&channel->bias, 0, memory_order_release);
     usp_unlock_biased(channel);

@@ -172,7 +172,7 @@ static inline __attribute__((always_inline)) void stand(struct usp_task *self, c
         return;
     struct usp_wait *wait = usp_wait_of(self);
     struct usp_offer *offer = &wait->first;
-    wait->n = 1;
+    wait->usual = NULL;
     offer->channel = channel;
     queue->head = offer;
     offer->data = data;

@@ -119,7 +119,7 @@ int usp_near_wait(uvcsp_guard *guards, uint64_t choice, const char *site)
         all_good &= !guards[i].on || usp_place_of(&guards[i]);
     }
     if (all_good && n_offers > 0 && (n_offers == 1 || n_offers <= wait->room)) {
-        wait->n = (uint32_t)n_offers;
+        usp_wait_has(wait, (uint32_t)n_offers);
         self->site = usp_alt_place(site);
         if (offer_all(guards, n, self, usp_offers_of(self))) {
             usp_near_note(guards, choice, site, NULL);

@@ -61,7 +61,7 @@ static int make_room(struct usp_choice *choice, struct usp_task *self)
     if (!table)
         return -ENOMEM;
     memset(table, 0, room * sizeof *table);
-    wait->n = 0;
+    usp_wait_has(wait, 0);
     USP_FAILPOINT("table-to-change");
     usp_arena_free(wait->table);
     USP_FAILPOINT("table-freed");
@@ -91,7 +91,7 @@ static long offer_all(struct usp_choice *choice, struct usp_task *self, struct u
             return rc;
     }
     struct usp_wait *wait = usp_wait_of(self);
-    wait->n = (uint32_t)choice->n_offers;
+    usp_wait_has(wait, (uint32_t)choice->n_offers);
     struct usp_offer *offers = usp_offers_of(self);
     k = 0;
     for (size_t j = 0; j < choice->n; j++) {

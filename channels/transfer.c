@@ -208,8 +208,9 @@ static int pull(struct usp_channel *channel, struct usp_offer *writer, void *val
         return rc;
     if (rc == 0 && self) {
         struct usp_wait *wait = usp_wait_of(self);
-        wait->n = 1;
-        wait->first = (struct usp_offer){.channel = channel, .task = self, .data = value};
+        uint32_t ticket = wait->first.ticket; /* it counts on */
+        usp_wait_has(wait, 1);
+        wait->first = (struct usp_offer){.channel = channel, .task = self, .data = value, .ticket = ticket};
         depend_on(self, task->worker);
         USP_FAILPOINT("pull-to-send");
         rc = usp_link_send(task->worker, &frame, NULL, NULL);

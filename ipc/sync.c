@@ -145,7 +145,7 @@ int usp_sync_park(struct usp_sync *sync, double seconds, const char *site, void 
         usp_unlock(channel);
         return USP_KILLED;
     }
-    wait->n = 1;
+    usp_wait_has(wait, 1);
     usp_offer_begin(offer, channel, self, INDEX_CHANNEL, (struct usp_offer){.side = USP_READER}.marks);
     offer->data = NULL;
     usp_common_use(self, channel->common);

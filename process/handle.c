@@ -158,7 +158,7 @@ int uvcsp_join_at(uvcsp_handle *handle, double seconds, const char *site)
         usp_fatal("uvcsp_join: a callback of the loop must not wait");
     if (fibre->kill)
         usp_end_process(USP_KILLED, NULL);
-    usp_wait_of(self)->n = 0;
+    usp_wait_has(usp_wait_of(self), 0);
     self->site = usp_place_of_call(site);
     usp_task_arming(self);
     usp_task_open(self);

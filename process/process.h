@@ -147,7 +147,7 @@ static inline void usp_task_reset(struct usp_task *task)
     task->waking = 0;
     task->flags = 0;
     task->site = NULL;
-    usp_wait_of(task)->n = 0;
+    usp_wait_has(usp_wait_of(task), 0);
     task->hope.all = 0;
 }
 static inline void usp_task_unshelve(struct usp_task *task)

@@ -57,7 +57,7 @@ static struct usp_task *begin_wait(const char *what)
         usp_fatal("%s: a callback of the loop must not wait", what);
     if (fibre->kill)
         usp_end_process(USP_KILLED, NULL);
-    usp_wait_of(self)->n = 0;
+    usp_wait_has(usp_wait_of(self), 0);
     self->site = what;
     usp_task_arming(self);
     usp_task_open(self);

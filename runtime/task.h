@@ -20,7 +20,7 @@
 
 enum { USP_NONE = 0, USP_OPEN = 1, USP_DEAD = 2, USP_CLAIMED = 3, USP_DONE = 4 /* a bit */ };
 
-#define USP_ROOM 144 /* bytes of the channel floor in a task; it asserts that they suffice */
+#define USP_ROOM 152 /* bytes of the channel floor in a task; it asserts that they suffice */
 
 struct usp_fibre;
 struct usp_uses;

@@ -155,4 +155,52 @@ TEST(three_workers_that_count_under_it_lose_nothing, .times = 10)
     ck_assert_int_eq(*count, 60000);
 }
 
+/* ---- those who wait there already ---- */
+
+/* While it is biased each process numbers its waits for itself. */
+static void two_wait(struct usp_channel *channel, struct usp_offer *offers)
+{
+    usp_lock(channel);
+    for (int i = 0; i < 2; i++) {
+        offers[i] = (struct usp_offer){.channel = channel, .task = usp_current()->task, .side = USP_READER};
+        usp_enqueue(&offers[i], USP_READER);
+    }
+    offers[0].ticket = 9;
+    offers[1].ticket = 4;
+    usp_unlock(channel);
+}
+
+static void nobody_waits(struct usp_channel *channel, struct usp_offer *offers)
+{
+    usp_lock(channel);
+    usp_unlink(&offers[0]);
+    usp_unlink(&offers[1]);
+    usp_unlock(channel);
+}
+
+static void locks(struct usp_channel *channel, int *shared)
+{
+    (void)shared;
+    usp_lock(channel);
+    usp_unlock(channel);
+}
+
+TEST(who_loses_its_bias_has_numbered_those_who_wait_in_their_order, .times = 2)
+{
+    struct usp_channel *channel = channel_of_ints();
+    struct usp_offer *offers = usp_arena_alloc(2 * sizeof *offers, USP_BLOCK_OFFERS);
+    two_wait(channel, offers);
+    if (_i == 0) {
+        usp_lock(channel);
+        usp_unbias(channel);
+        usp_unlock(channel);
+    } else {
+        ended_well(as_worker(STRANGER, locks, channel, NULL));
+    }
+    ck_assert_int_lt((int32_t)(offers[0].ticket - offers[1].ticket), 0);
+    ck_assert_int_lt((int32_t)(offers[1].ticket - channel->ticket), 0);
+    nobody_waits(channel, offers);
+    usp_arena_free(offers);
+}
+
 SUITE("lock", .before = floor_before, .after = floor_after)
