@@ -96,28 +96,6 @@ __attribute__((noinline)) static void odd_end(struct usp_end *end, void *value, 
 
 /* ---- a channel that other workers have ends of ---- */
 
-static inline bool with_buffer(struct usp_end *end, void *value)
-{
-    struct usp_channel *channel = end->channel;
-    size_t size = channel->size;
-    if (end->side == USP_READER && usp_buffered(channel) > 0) {
-        usp_copy(value, channel->buffer + size * (channel->read & channel->mask), size);
-        atomic_signal_fence(memory_order_seq_cst);
-        *(volatile uint32_t *)&channel->read = channel->read + 1;
-        if (channel->waiting[USP_WRITER].head)
-            usp_refill(channel);
-        return true;
-    }
-    if (end->side == USP_WRITER && usp_buffered(channel) < channel->capacity &&
-        !channel->waiting[USP_READER].head) {
-        usp_copy(channel->buffer + size * (channel->written & channel->mask), value, size);
-        atomic_signal_fence(memory_order_seq_cst);
-        *(volatile uint32_t *)&channel->written = channel->written + 1; /* the one store that puts it in */
-        return true;
-    }
-    return false;
-}
-
 __attribute__((noinline)) static void with_lock(struct usp_end *end, void *value, const char *site)
 {
     struct usp_channel *channel = end->channel;
@@ -131,7 +109,7 @@ __attribute__((noinline)) static void with_lock(struct usp_end *end, void *value
     if (channel->slow == USP_RENDEZVOUS)
         offer = usp_take(channel, usp_other(side));
     else if (channel->slow != USP_GENERALLY && !channel->lenient)
-        done = with_buffer(end, value);
+        done = usp_use_buffer(end, value);
     atomic_store_explicit(&channel->lock, 0, memory_order_release);
     USP_MARK("channel-unlocked-fast");
     if (done)
@@ -301,13 +279,14 @@ __attribute__((noinline)) static void park_at_buffer(struct usp_end *end, void *
 __attribute__((noinline)) static void give_to_reader(struct usp_end *end, void *value, const char *site)
 {
     struct usp_channel *channel = end->channel;
-    struct usp_offer *offer = channel->waiting[USP_READER].head;
-    if (!offer->single || offer->looks || usp_buffered(channel) > 0)
-        return unlock_and_go(end, value, site);
-    struct usp_task *task = usp_task_of_single(offer);
-    usp_unlink_head(&channel->waiting[USP_READER], offer);
-    usp_claim_single(task);
-    meet(channel, USP_WRITER, value, offer, task);
+    struct usp_offer *offer;
+    while ((offer = channel->waiting[USP_READER].head) && !offer->looks && usp_buffered(channel) == 0) {
+        usp_unlink_head(&channel->waiting[USP_READER], offer);
+        struct usp_task *task = usp_claim_near(offer);
+        if (task)
+            return meet(channel, USP_WRITER, value, offer, task);
+    }
+    unlock_and_go(end, value, site);
 }
 
 /* A buffer of values of `size` bytes; 0: of neither 4 nor 8. */

@@ -20,6 +20,30 @@ int usp_step(struct usp_end *end, void *value, const struct usp_bytes *bytes,
 extern bool (*usp_nests)(struct usp_end *end, const void *value);
 /* A slot of the buffer has become free: waiting writers move up. The lock is held. */
 void usp_refill(struct usp_channel *channel);
+
+/* READ or WRITE of a plain value through the buffer; the lock is held. False: nothing was done, since it is empty or full, or
+   readers wait. */
+static inline bool usp_use_buffer(struct usp_end *end, void *value)
+{
+    struct usp_channel *channel = end->channel;
+    size_t size = channel->size;
+    if (end->side == USP_READER && usp_buffered(channel) > 0) {
+        usp_copy(value, channel->buffer + size * (channel->read & channel->mask), size);
+        atomic_signal_fence(memory_order_seq_cst);
+        *(volatile uint32_t *)&channel->read = channel->read + 1;
+        if (channel->waiting[USP_WRITER].head)
+            usp_refill(channel);
+        return true;
+    }
+    if (end->side == USP_WRITER && usp_buffered(channel) < channel->capacity &&
+        !channel->waiting[USP_READER].head) {
+        usp_copy(channel->buffer + size * (channel->written & channel->mask), value, size);
+        atomic_signal_fence(memory_order_seq_cst);
+        *(volatile uint32_t *)&channel->written = channel->written + 1; /* the one store that puts it in */
+        return true;
+    }
+    return false;
+}
 /* After the unlock. 0, USP_RETRY, -ENOMEM. */
 int usp_step_finish(struct usp_end *end, void *value, const struct usp_bytes *bytes,
                     struct usp_offer *offer);

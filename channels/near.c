@@ -1,4 +1,5 @@
-/* A choice among plain channels that are all biased to this worker: the case that has to be fast.
+/* A choice among plain channels that are all biased to this worker: the case that has to be fast. Where none of them has
+   a buffer it is faster.
 
    Nobody but this worker can be at such channels, so what a look has found stays true for as long as no other
    process runs here and the bias stands, and bias that stands now has never been gone. So the second look of
@@ -7,7 +8,7 @@
 
    Before it waits it lets others run who are ready, and looks again; what it then waits with is near_wait.c.
 
-   Whatever is not of this kind (a buffer, an end of a channel, a guard that is no channel's and would have to
+   Whatever is not of this kind (an end of a channel, a guard that is no channel's and would have to
    be armed, a bias that is gone, too little room for the offers) goes the general way, from the start: until then
    nothing has been changed.
 
@@ -41,6 +42,24 @@ static inline int meet(struct usp_channel *channel, enum usp_side side, void *va
     return MET;
 }
 
+/* Of a channel with a buffer. Readers that wait are given the message by the general way. */
+__attribute__((noinline)) static int look_at_buffer(const uvcsp_guard *guard, enum usp_side side)
+{
+    struct usp_end *end = guard->subject;
+    if ((uintptr_t)end <= 4096 || !usp_is_ordinary_of_any_kind(end, side) || end->kind == USP_RENDEZVOUS)
+        return GENERALLY;
+    struct usp_channel *channel = end->channel;
+    uint64_t pass = usp_gates[end->kind];
+    void *value = side == USP_READER ? guard->data : usp_place_of(guard);
+    if (!value || !usp_may_pass(channel, pass) || !usp_pass(channel, pass))
+        return GENERALLY;
+    bool done = usp_use_buffer(end, value);
+    usp_unlock_biased(channel);
+    if (done)
+        return MET;
+    return side == USP_WRITER && channel->waiting[USP_READER].head ? GENERALLY : NOBODY;
+}
+
 /* `plainly`: it is a matter only if a plain READ or WRITE waits there, for a value of 4 or 8 bytes. Then nothing is called,
    and no register saved. */
 static inline __attribute__((always_inline)) int look_at(const uvcsp_guard *guard, enum usp_side side, uint64_t pass,
@@ -50,7 +69,7 @@ static inline __attribute__((always_inline)) int look_at(const uvcsp_guard *guar
     if (__builtin_expect((uintptr_t)end <= 4096 || /* NULL, or of a field of what is NULL */
                              !usp_is_ordinary(end, side, USP_RENDEZVOUS),
                          0))
-        return GENERALLY;
+        return plainly ? GENERALLY : look_at_buffer(guard, side);
     struct usp_channel *channel = end->channel;
     if (__builtin_expect(!usp_may_pass(channel, pass), 0))
         return GENERALLY;
@@ -85,15 +104,13 @@ static inline __attribute__((always_inline)) int look_at(const uvcsp_guard *guar
     return MET;
 }
 
-/* The guard that was taken; NULL, and `*why`: USP_RETRY, that is no matter for this function, or USP_WAITS. Looks first at
-   `from`, which is `end` and not `guards` where the first comes first. */
-static inline __attribute__((always_inline)) const uvcsp_guard *look(const uvcsp_guard *guards, const uvcsp_guard *end,
-                                                                     const uvcsp_guard *from, uint64_t pass,
-                                                                     bool plainly, int *why)
+/* Looks first at `*at`, which is `end` and not `guards` where the first comes first. MET: `*at` was taken. NOBODY: all have been
+   looked at, and it can be waited for them. GENERALLY: `*at` is no matter for this function; nobody waits at those before it. */
+static inline __attribute__((always_inline)) int look(const uvcsp_guard *guards, const uvcsp_guard *end, const uvcsp_guard **at,
+                                                      uint64_t pass, bool plainly)
 {
-    const uvcsp_guard *guard = from;
+    const uvcsp_guard *from = *at, *guard = from;
     bool timed = false;
-    *why = USP_RETRY;
     do {
         if (guard == end)
             guard = guards;
@@ -109,12 +126,12 @@ static inline __attribute__((always_inline)) const uvcsp_guard *look(const uvcsp
             else
                 met = GENERALLY;
         }
-        if (met != NOBODY)
-            return met == MET ? guard : NULL;
+        if (met != NOBODY) {
+            *at = guard;
+            return met;
+        }
     } while (++guard != from);
-    if (!timed)
-        *why = USP_WAITS;
-    return NULL;
+    return timed ? GENERALLY : NOBODY;
 }
 
 /* ---- others first ---- */
@@ -125,15 +142,15 @@ static inline __attribute__((always_inline)) const uvcsp_guard *look(const uvcsp
 __attribute__((noinline)) static int again_slowly(uvcsp_guard *guards, uint64_t choice, const char *site,
                                                   const uvcsp_guard *from)
 {
-    int why;
-    const uvcsp_guard *guard = look(guards, guards + usp_near_n(choice), from, usp_gates[USP_RENDEZVOUS], false, &why);
+    const uvcsp_guard *guard = from;
+    int met = look(guards, guards + usp_near_n(choice), &guard, usp_gates[USP_RENDEZVOUS], false);
     struct usp_fibre *fibre = usp_current();
-    if (guard) {
+    if (met == MET) {
         fibre->hasty = fibre->hasty_after = 0;
         return usp_near_taken(guards, choice, guard);
     }
     fibre->hasty = fibre->hasty_after = (fibre->hasty_after * 2 + 1) & 63;
-    if (why == USP_WAITS && !fibre->kill)
+    if (met == NOBODY && !fibre->kill)
         return usp_near_wait(guards, choice, site);
     return usp_choice_generally(guards, usp_near_n(choice), usp_near_mode(choice), site);
 }
@@ -143,10 +160,9 @@ static int again(void)
     struct usp_fibre *fibre = usp_current();
     const struct usp_chosen *chosen = &fibre->chosen;
     uvcsp_guard *guards = chosen->guards;
-    int why;
-    const uvcsp_guard *guard =
-        look(guards, guards + usp_near_n(chosen->choice), chosen->from, usp_gates[USP_RENDEZVOUS], true, &why);
-    if (__builtin_expect(!guard, 0))
+    const uvcsp_guard *guard = chosen->from;
+    int met = look(guards, guards + usp_near_n(chosen->choice), &guard, usp_gates[USP_RENDEZVOUS], true);
+    if (__builtin_expect(met != MET, 0))
         return again_slowly(guards, chosen->choice, chosen->site, chosen->from);
     fibre->hasty = fibre->hasty_after = 0;
     return usp_near_taken(guards, chosen->choice, guard);
@@ -211,9 +227,9 @@ __attribute__((noinline)) static int look_as_usual(struct usp_fibre *fibre, stru
 {
     usp_sit_down(offer);
     const struct usp_habit *habit = &fibre->habit;
-    int why;
-    const uvcsp_guard *guard = look(habit->guards, habit->end, habit->from, usp_gates[USP_RENDEZVOUS], true, &why);
-    if (__builtin_expect(!guard, 0))
+    const uvcsp_guard *guard = habit->from;
+    int met = look(habit->guards, habit->end, &guard, usp_gates[USP_RENDEZVOUS], true);
+    if (__builtin_expect(met != MET, 0))
         return again_slowly(habit->guards, usual(habit), habit->site, habit->from);
     return taken_as_usual(fibre, guard);
 }
@@ -283,14 +299,15 @@ static inline __attribute__((always_inline)) int wait_or_let_run_as_usual(struct
 
 /* ---- all of it ---- */
 
+/* `at`: all from `from` to there have been looked at, and nobody waits at their channels. */
 __attribute__((noinline)) static int choose_slowly(uvcsp_guard *guards, uint64_t choice, const char *site,
-                                                   const uvcsp_guard *from)
+                                                   const uvcsp_guard *from, const uvcsp_guard *at)
 {
-    int why;
-    const uvcsp_guard *guard = look(guards, guards + usp_near_n(choice), from, usp_gates[USP_RENDEZVOUS], false, &why);
-    if (guard)
+    const uvcsp_guard *end = guards + usp_near_n(choice), *guard = at == guards ? end : at;
+    int met = look(guards, end, &guard, usp_gates[USP_RENDEZVOUS], false);
+    if (met == MET)
         return usp_near_taken(guards, choice, guard);
-    if (why == USP_WAITS && usp_gates[USP_RENDEZVOUS] != UINT64_MAX) /* a foreign thread may have looked at no channel */
+    if (met == NOBODY && usp_gates[USP_RENDEZVOUS] != UINT64_MAX) /* a foreign thread may have looked at no channel */
         return wait_or_let_run(guards, choice, site, from);
     return usp_choice_generally(guards, usp_near_n(choice), usp_near_mode(choice), site);
 }
@@ -347,7 +364,7 @@ __attribute__((noinline)) static int choose_otherwise(uvcsp_guard *guards, size_
 {
     if (!guards || n - 1 >= USP_MOST_GUARDS || (n > 1 && mode != UVCSP_PRI))
         return usp_choice_generally(guards, n, mode, site);
-    return choose_slowly(guards, usp_near_packed(n, mode), site, guards + n);
+    return choose_slowly(guards, usp_near_packed(n, mode), site, guards + n, guards + n);
 }
 
 /* What stands first is an end if it is in the arena and its key matches: of one that is freed, or nobody's, that is 0
@@ -362,9 +379,9 @@ __attribute__((noinline)) static int choose_anew(uvcsp_guard *guards, size_t n, 
     size_t next = first->fair_next;
     const uvcsp_guard *end = guards + n;
     const uvcsp_guard *from = next - 1 < n * sizeof *guards ? (const void *)((const char *)guards + next) : end;
-    int why;
-    const uvcsp_guard *guard = look(guards, end, from, usp_gates[USP_RENDEZVOUS], true, &why);
-    if (guard) {
+    const uvcsp_guard *guard = from;
+    int met = look(guards, end, &guard, usp_gates[USP_RENDEZVOUS], true);
+    if (met == MET) {
         struct usp_fibre *fibre = usp_current();
         fibre->failed = -1;
         ((struct usp_end *)guards[0].subject)->fair_next = (uint32_t)((const char *)(guard + 1) - (const char *)guards);
@@ -373,15 +390,15 @@ __attribute__((noinline)) static int choose_anew(uvcsp_guard *guards, size_t n, 
         return (int)(guard - guards);
     }
     uint64_t choice = usp_near_packed(n, UVCSP_FAIR);
-    if (why == USP_WAITS)
+    if (met == NOBODY)
         return wait_or_let_run(guards, choice, site, from);
-    return choose_slowly(guards, choice, site, from);
+    return choose_slowly(guards, choice, site, from, guard);
 }
 
-__attribute__((noinline)) static int choose_unusually(struct usp_fibre *fibre)
+__attribute__((noinline)) static int choose_unusually(struct usp_fibre *fibre, const uvcsp_guard *at)
 {
     struct usp_habit *habit = &fibre->habit;
-    return choose_slowly(habit->guards, usual(habit), habit->site, habit->from);
+    return choose_slowly(habit->guards, usual(habit), habit->site, habit->from, at);
 }
 
 /* `named`: `site` is where ALT stands. */
@@ -402,14 +419,14 @@ static inline __attribute__((always_inline)) int choose(uvcsp_guard *guards, siz
                              site != habit->site, /* it also says what poison does: end the process, or not */
                          0))
         return choose_anew(guards, n, mode, site);
-    int why;
-    const uvcsp_guard *guard = look(guards, habit->end, habit->from, pass, true, &why);
-    if (__builtin_expect(guard != NULL, 1)) {
+    const uvcsp_guard *guard = habit->from;
+    int met = look(guards, habit->end, &guard, pass, true);
+    if (__builtin_expect(met == MET, 1)) {
         fibre->failed = -1;
         habit->from = guard + 1;
         return (int)(guard - guards);
     }
-    return why == USP_WAITS ? wait_or_let_run_as_usual(fibre, pass) : choose_unusually(fibre);
+    return met == NOBODY ? wait_or_let_run_as_usual(fibre, pass) : choose_unusually(fibre, guard);
 }
 
 int (uvcsp_alt)(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode)
