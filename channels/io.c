@@ -397,6 +397,8 @@ static inline int checked(void *x, enum usp_side side, void *value, double secon
             usp_report("%s: the place of the message is NULL", site);
         return -EINVAL;
     }
+    if (usp_at_once(end, side, value) == USP_MET)
+        return UVCSP_OK;
     uint32_t used = usp_common_used(usp_current()->task);
     int rc = usp_transact(end, value, seconds, none, site);
     if (__builtin_expect(rc == USP_KILLED, 0))

@@ -44,6 +44,10 @@ static inline bool usp_use_buffer(struct usp_end *end, void *value)
     }
     return false;
 }
+/* The same for a good end, where everything is of this worker (at_once.c). USP_NOT_AT_ONCE: that is no matter for it, and nothing
+   was done. */
+enum usp_at_once { USP_MET, USP_MET_NOBODY, USP_NOT_AT_ONCE };
+enum usp_at_once usp_at_once(struct usp_end *end, enum usp_side side, void *value);
 /* After the unlock. 0, USP_RETRY, -ENOMEM. */
 int usp_step_finish(struct usp_end *end, void *value, const struct usp_bytes *bytes,
                     struct usp_offer *offer);

@@ -21,71 +21,49 @@
 
 /* ---- looking ---- */
 
-enum { MET, NOBODY, GENERALLY };
+#define NO_END 4096 /* up to here it is NULL, or of a field of what is NULL */
 
-/* Others wait. The lock is held, and is released. */
-static inline int meet(struct usp_channel *channel, enum usp_side side, void *value)
+static inline void *value_of(const uvcsp_guard *guard, enum usp_side side)
 {
-    struct usp_queue *queue = &channel->waiting[usp_other(side)];
-    struct usp_offer *offer;
-    struct usp_task *task = NULL;
-    while (!task && (offer = queue->head)) {
-        usp_unlink_head(queue, offer);
-        task = usp_claim_near(offer);
-    }
-    usp_unlock_biased(channel);
-    if (!task)
-        return NOBODY;
-    usp_copy(side == USP_READER ? value : offer->data, side == USP_READER ? offer->data : value,
-             channel->plain_size);
-    usp_ready_partner(task->fibre, side == USP_WRITER);
-    return MET;
+    return side == USP_READER ? guard->data : usp_place_of(guard);
 }
 
-/* Of a channel with a buffer. Readers that wait are given the message by the general way. */
-__attribute__((noinline)) static int look_at_buffer(const uvcsp_guard *guard, enum usp_side side)
+static inline enum usp_at_once look_well(const uvcsp_guard *guard, enum usp_side side)
 {
     struct usp_end *end = guard->subject;
-    if ((uintptr_t)end <= 4096 || !usp_is_ordinary_of_any_kind(end, side) || end->kind == USP_RENDEZVOUS)
-        return GENERALLY;
-    struct usp_channel *channel = end->channel;
-    uint64_t pass = usp_gates[end->kind];
-    void *value = side == USP_READER ? guard->data : usp_place_of(guard);
-    if (!value || !usp_may_pass(channel, pass) || !usp_pass(channel, pass))
-        return GENERALLY;
-    bool done = usp_use_buffer(end, value);
-    usp_unlock_biased(channel);
-    if (done)
-        return MET;
-    return side == USP_WRITER && channel->waiting[USP_READER].head ? GENERALLY : NOBODY;
+    void *value = value_of(guard, side);
+    if ((uintptr_t)end <= NO_END || !value)
+        return USP_NOT_AT_ONCE;
+    if (usp_is_ordinary(end, side, USP_RENDEZVOUS) && usp_may_pass(end->channel, usp_gates[USP_RENDEZVOUS]) &&
+        !end->channel->waiting[usp_other(side)].head)
+        return USP_MET_NOBODY;
+    return usp_at_once(end, side, value);
 }
 
-/* `plainly`: it is a matter only if a plain READ or WRITE waits there, for a value of 4 or 8 bytes. Then nothing is called,
-   and no register saved. */
-static inline __attribute__((always_inline)) int look_at(const uvcsp_guard *guard, enum usp_side side, uint64_t pass,
-                                                         bool plainly)
+/* `plainly`: it is a matter only if a plain READ or WRITE waits there, for a value of 4 or 8 bytes, and there is no buffer. Then
+   nothing is called, and no register saved. */
+static inline __attribute__((always_inline)) enum usp_at_once look_at(const uvcsp_guard *guard, enum usp_side side,
+                                                                      uint64_t pass, bool plainly)
 {
+    if (!plainly)
+        return look_well(guard, side);
     const struct usp_end *end = guard->subject;
-    if (__builtin_expect((uintptr_t)end <= 4096 || /* NULL, or of a field of what is NULL */
-                             !usp_is_ordinary(end, side, USP_RENDEZVOUS),
-                         0))
-        return plainly ? GENERALLY : look_at_buffer(guard, side);
+    if (__builtin_expect((uintptr_t)end <= NO_END || !usp_is_ordinary(end, side, USP_RENDEZVOUS), 0))
+        return USP_NOT_AT_ONCE;
     struct usp_channel *channel = end->channel;
     if (__builtin_expect(!usp_may_pass(channel, pass), 0))
-        return GENERALLY;
+        return USP_NOT_AT_ONCE;
     struct usp_queue *queue = &channel->waiting[usp_other(side)];
     struct usp_offer *offer = queue->head;
     if (!offer)
-        return NOBODY;
-    void *value = side == USP_READER ? guard->data : usp_place_of(guard);
+        return USP_MET_NOBODY;
+    void *value = value_of(guard, side);
     if (__builtin_expect(!value, 0))
-        return GENERALLY;
-    if (plainly && __builtin_expect(!offer->single, 0))
-        return GENERALLY;
+        return USP_NOT_AT_ONCE;
+    if (__builtin_expect(!offer->single, 0))
+        return USP_NOT_AT_ONCE;
     if (__builtin_expect(!usp_pass(channel, pass), 0))
-        return GENERALLY;
-    if (!plainly)
-        return meet(channel, side, value);
+        return USP_NOT_AT_ONCE;
     void *to = side == USP_READER ? value : offer->data;
     const void *from = side == USP_READER ? offer->data : value;
     if (__builtin_expect(channel->plain_size == 4, 1)) {
@@ -94,27 +72,28 @@ static inline __attribute__((always_inline)) int look_at(const uvcsp_guard *guar
         memcpy(to, from, 8);
     } else {
         usp_unlock_biased(channel);
-        return GENERALLY;
+        return USP_NOT_AT_ONCE;
     }
     struct usp_task *task = usp_task_of_single(offer);
     usp_unlink_head(queue, offer);
     usp_claim_single(task);
     usp_unlock_biased(channel);
     usp_ready_partner(task->fibre, side == USP_WRITER);
-    return MET;
+    return USP_MET;
 }
 
-/* Looks first at `*at`, which is `end` and not `guards` where the first comes first. MET: `*at` was taken. NOBODY: all have been
-   looked at, and it can be waited for them. GENERALLY: `*at` is no matter for this function; nobody waits at those before it. */
-static inline __attribute__((always_inline)) int look(const uvcsp_guard *guards, const uvcsp_guard *end, const uvcsp_guard **at,
-                                                      uint64_t pass, bool plainly)
+/* Looks first at `*at`, which is `end` and not `guards` where the first comes first. USP_MET: `*at` was taken.
+   USP_MET_NOBODY: all have been looked at, and it can be waited for them. USP_NOT_AT_ONCE: `*at` is no matter for this function;
+   nobody waits at those before it. */
+static inline __attribute__((always_inline)) enum usp_at_once look(const uvcsp_guard *guards, const uvcsp_guard *end,
+                                                                   const uvcsp_guard **at, uint64_t pass, bool plainly)
 {
     const uvcsp_guard *from = *at, *guard = from;
     bool timed = false;
     do {
         if (guard == end)
             guard = guards;
-        int met = NOBODY;
+        enum usp_at_once met = USP_MET_NOBODY;
         if (guard->kind == UVCSP_GUARD_READ) {
             if (guard->on)
                 met = look_at(guard, USP_READER, pass, plainly);
@@ -124,14 +103,14 @@ static inline __attribute__((always_inline)) int look(const uvcsp_guard *guards,
             else if (!plainly && guard->kind == UVCSP_GUARD_TIMEOUT && guard->seconds > 0)
                 timed = true;
             else
-                met = GENERALLY;
+                met = USP_NOT_AT_ONCE;
         }
-        if (met != NOBODY) {
+        if (met != USP_MET_NOBODY) {
             *at = guard;
             return met;
         }
     } while (++guard != from);
-    return timed ? GENERALLY : NOBODY;
+    return timed ? USP_NOT_AT_ONCE : USP_MET_NOBODY;
 }
 
 /* ---- others first ---- */
@@ -143,14 +122,14 @@ __attribute__((noinline)) static int again_slowly(uvcsp_guard *guards, uint64_t 
                                                   const uvcsp_guard *from)
 {
     const uvcsp_guard *guard = from;
-    int met = look(guards, guards + usp_near_n(choice), &guard, usp_gates[USP_RENDEZVOUS], false);
+    enum usp_at_once met = look(guards, guards + usp_near_n(choice), &guard, usp_gates[USP_RENDEZVOUS], false);
     struct usp_fibre *fibre = usp_current();
-    if (met == MET) {
+    if (met == USP_MET) {
         fibre->hasty = fibre->hasty_after = 0;
         return usp_near_taken(guards, choice, guard);
     }
     fibre->hasty = fibre->hasty_after = (fibre->hasty_after * 2 + 1) & 63;
-    if (met == NOBODY && !fibre->kill)
+    if (met == USP_MET_NOBODY && !fibre->kill)
         return usp_near_wait(guards, choice, site);
     return usp_choice_generally(guards, usp_near_n(choice), usp_near_mode(choice), site);
 }
@@ -161,8 +140,8 @@ static int again(void)
     const struct usp_chosen *chosen = &fibre->chosen;
     uvcsp_guard *guards = chosen->guards;
     const uvcsp_guard *guard = chosen->from;
-    int met = look(guards, guards + usp_near_n(chosen->choice), &guard, usp_gates[USP_RENDEZVOUS], true);
-    if (__builtin_expect(met != MET, 0))
+    enum usp_at_once met = look(guards, guards + usp_near_n(chosen->choice), &guard, usp_gates[USP_RENDEZVOUS], true);
+    if (__builtin_expect(met != USP_MET, 0))
         return again_slowly(guards, chosen->choice, chosen->site, chosen->from);
     fibre->hasty = fibre->hasty_after = 0;
     return usp_near_taken(guards, chosen->choice, guard);
@@ -183,7 +162,7 @@ static inline __attribute__((always_inline)) void stand(struct usp_task *self, c
     struct usp_end *end = guard->subject;
     struct usp_channel *channel = end->channel;
     struct usp_queue *queue = &channel->waiting[side];
-    void *data = side == USP_READER ? guard->data : usp_place_of(guard);
+    void *data = value_of(guard, side);
     if (__builtin_expect(end->task != self || queue->head || !data || !usp_pass(channel, pass), 0))
         return;
     struct usp_wait *wait = usp_wait_of(self);
@@ -228,8 +207,8 @@ __attribute__((noinline)) static int look_as_usual(struct usp_fibre *fibre, stru
     usp_sit_down(offer);
     const struct usp_habit *habit = &fibre->habit;
     const uvcsp_guard *guard = habit->from;
-    int met = look(habit->guards, habit->end, &guard, usp_gates[USP_RENDEZVOUS], true);
-    if (__builtin_expect(met != MET, 0))
+    enum usp_at_once met = look(habit->guards, habit->end, &guard, usp_gates[USP_RENDEZVOUS], true);
+    if (__builtin_expect(met != USP_MET, 0))
         return again_slowly(habit->guards, usual(habit), habit->site, habit->from);
     return taken_as_usual(fibre, guard);
 }
@@ -304,10 +283,10 @@ __attribute__((noinline)) static int choose_slowly(uvcsp_guard *guards, uint64_t
                                                    const uvcsp_guard *from, const uvcsp_guard *at)
 {
     const uvcsp_guard *end = guards + usp_near_n(choice), *guard = at == guards ? end : at;
-    int met = look(guards, end, &guard, usp_gates[USP_RENDEZVOUS], false);
-    if (met == MET)
+    enum usp_at_once met = look(guards, end, &guard, usp_gates[USP_RENDEZVOUS], false);
+    if (met == USP_MET)
         return usp_near_taken(guards, choice, guard);
-    if (met == NOBODY && usp_gates[USP_RENDEZVOUS] != UINT64_MAX) /* a foreign thread may have looked at no channel */
+    if (met == USP_MET_NOBODY)
         return wait_or_let_run(guards, choice, site, from);
     return usp_choice_generally(guards, usp_near_n(choice), usp_near_mode(choice), site);
 }
@@ -362,9 +341,19 @@ __attribute__((noinline)) static void make_habit(struct usp_fibre *fibre, uvcsp_
 __attribute__((noinline)) static int choose_otherwise(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode,
                                                       const char *site)
 {
-    if (!guards || n - 1 >= USP_MOST_GUARDS || (n > 1 && mode != UVCSP_PRI))
+    uint64_t pass = usp_gates[USP_RENDEZVOUS];
+    if (!guards || n - 1 >= USP_MOST_GUARDS || (n > 1 && mode != UVCSP_PRI) || pass == UINT64_MAX)
         return usp_choice_generally(guards, n, mode, site);
-    return choose_slowly(guards, usp_near_packed(n, mode), site, guards + n, guards + n);
+    const uvcsp_guard *end = guards + n, *guard = end;
+    enum usp_at_once met = look(guards, end, &guard, pass, true);
+    if (met == USP_MET) {
+        usp_current()->failed = -1;
+        return (int)(guard - guards);
+    }
+    uint64_t choice = usp_near_packed(n, mode);
+    if (met == USP_MET_NOBODY)
+        return wait_or_let_run(guards, choice, site, end);
+    return choose_slowly(guards, choice, site, end, guard);
 }
 
 /* What stands first is an end if it is in the arena and its key matches: of one that is freed, or nobody's, that is 0
@@ -380,8 +369,8 @@ __attribute__((noinline)) static int choose_anew(uvcsp_guard *guards, size_t n, 
     const uvcsp_guard *end = guards + n;
     const uvcsp_guard *from = next - 1 < n * sizeof *guards ? (const void *)((const char *)guards + next) : end;
     const uvcsp_guard *guard = from;
-    int met = look(guards, end, &guard, usp_gates[USP_RENDEZVOUS], true);
-    if (met == MET) {
+    enum usp_at_once met = look(guards, end, &guard, usp_gates[USP_RENDEZVOUS], true);
+    if (met == USP_MET) {
         struct usp_fibre *fibre = usp_current();
         fibre->failed = -1;
         ((struct usp_end *)guards[0].subject)->fair_next = (uint32_t)((const char *)(guard + 1) - (const char *)guards);
@@ -390,7 +379,7 @@ __attribute__((noinline)) static int choose_anew(uvcsp_guard *guards, size_t n, 
         return (int)(guard - guards);
     }
     uint64_t choice = usp_near_packed(n, UVCSP_FAIR);
-    if (met == NOBODY)
+    if (met == USP_MET_NOBODY)
         return wait_or_let_run(guards, choice, site, from);
     return choose_slowly(guards, choice, site, from, guard);
 }
@@ -420,13 +409,13 @@ static inline __attribute__((always_inline)) int choose(uvcsp_guard *guards, siz
                          0))
         return choose_anew(guards, n, mode, site);
     const uvcsp_guard *guard = habit->from;
-    int met = look(guards, habit->end, &guard, pass, true);
-    if (__builtin_expect(met == MET, 1)) {
+    enum usp_at_once met = look(guards, habit->end, &guard, pass, true);
+    if (__builtin_expect(met == USP_MET, 1)) {
         fibre->failed = -1;
         habit->from = guard + 1;
         return (int)(guard - guards);
     }
-    return met == NOBODY ? wait_or_let_run_as_usual(fibre, pass) : choose_unusually(fibre, guard);
+    return met == USP_MET_NOBODY ? wait_or_let_run_as_usual(fibre, pass) : choose_unusually(fibre, guard);
 }
 
 int (uvcsp_alt)(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode)
