@@ -96,7 +96,7 @@ enum {
     USP_GENERALLY,  /* not plain, or ended: nothing for fast.c */
 };
 
-/* What a rendezvous touches comes first, in a line of the cache. */
+/* What a communication writes to comes first, in a line of the cache. */
 struct usp_channel {
     union {
         uint64_t gate;           /* all of these: what the fast ways ask, in one comparison (usp_gates). Not atomic, or no compiler
@@ -108,25 +108,26 @@ struct usp_channel {
             uint8_t zero[2];
         };
     };
-    _Atomic uint32_t inside;     /* 1: that worker holds it; USP_REPAIRING + index: another one, after its death */
-    _Atomic uint32_t lock;       /* index of the worker that holds it, plus 1 */
+    _Atomic uint16_t inside;     /* 1: that worker holds it; USP_REPAIRING + index: another one, after its death */
+    _Atomic uint16_t lock;       /* index of the worker that holds it, plus 1 */
     uint8_t ended;               /* USP_POISONED ... */
-    uint8_t type;                /* enum uvcsp_type */
-    uint8_t carrier;
     uint8_t far;                 /* its ends are, or have been, in more than one worker */
-    uint32_t ticket;
-    uint32_t plain_size;         /* `size`, where fast.c needs it */
     uint16_t waits_last;         /* the worker of the last offer, for a guess */
+    uint32_t plain_size;         /* `size`, where fast.c needs it */
+    uint32_t ticket;
+    uint32_t written, read;      /* messages that ever entered, and left, the buffer */
     struct usp_queue waiting[2];
+    /* What is written to seldom, or not at all. */
     uint32_t magic;
     uint16_t home;               /* the worker whose ends it has, while not far; whom it is, or was, biased to */
+    uint8_t type;                /* enum uvcsp_type */
+    uint8_t carrier;
     uint32_t capacity;
+    uint32_t mask;
+    char *buffer;                /* `mask` + 1 slots: a power of two, so that the counters may wrap */
     int64_t bytes, enough;       /* in the buffer, of messages of variable length; it is full from there on (0: no limit).
                                     A crash may make `bytes` wrong, up to when the buffer is empty */
     size_t size;                 /* of a value */
-    uint32_t written, read;      /* messages that ever entered, and left, the buffer */
-    char *buffer;                /* `mask` + 1 slots: a power of two, so that the counters may wrap */
-    uint32_t mask;
     uint32_t passed;             /* of a lenient one: messages that go past the buffer, to a reader that waited */
     uint32_t passed_before;      /* while a reader is being counted, or struck out: what holds if that is not completed ... */
     struct usp_task *passes_to;  /* ... and which reader */
@@ -145,6 +146,8 @@ struct usp_channel {
     const char *site;
     char name[];
 };
+_Static_assert(offsetof(struct usp_channel, magic) == 64, "that line");
+_Static_assert(USP_MAX_WORKERS + 2 <= UINT16_MAX, "`lock` and `inside` name a worker");
 
 /* Where a mobile end is. While it moves its block is its sender's, or nobody's in a buffer; a sender that hands it to
    a process of another worker notes which, so that it is not lost if that one dies before it adopts the end. */
@@ -161,6 +164,7 @@ struct usp_end {
             uint8_t retired;
             uint8_t looks : 2;   /* a reading end that waits for a message, or the end, and takes nothing: USP_LOOKS ... */
             uint8_t nests : 1;   /* a writing end: where the buffer is full, usp_nests() is asked (channels/io.h) */
+            uint8_t zero : 5;
             uint8_t kind;        /* USP_BUFFERED_4 ... of a channel that was made so; else 0. That it still is so its gate says */
         };
     };
@@ -275,9 +279,9 @@ static inline void usp_unlock_biased(struct usp_channel *channel)
 
 static inline bool usp_try_lock(struct usp_channel *channel)
 {
-    uint32_t nobody = 0;
+    uint16_t nobody = 0;
     return atomic_load_explicit(&channel->bias, memory_order_acquire) == 0 &&
-           atomic_compare_exchange_strong_explicit(&channel->lock, &nobody, usp_sched.worker + 1,
+           atomic_compare_exchange_strong_explicit(&channel->lock, &nobody, (uint16_t)(usp_sched.worker + 1),
                                                    memory_order_acquire, memory_order_relaxed);
 }
 static inline void usp_lock(struct usp_channel *channel)
@@ -302,8 +306,8 @@ void usp_unbias(struct usp_channel *channel);
 void usp_bias_init(void);
 /* What `bias` is for a channel of that worker's. */
 uint32_t usp_bias_of(unsigned worker);
-/* The bias is marked REVOKING: waits until the owner is not inside, and clears it. */
-void usp_bias_wait(struct usp_channel *channel);
+/* The bias is marked so, with REVOKING: waits until the owner is not inside, and clears it. */
+void usp_bias_wait(struct usp_channel *channel, uint32_t mark);
 
 /* ---- queues; the lock is held ---- */
 

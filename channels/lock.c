@@ -47,15 +47,7 @@ static void relax(unsigned *rounds, unsigned holder)
         usp_supervise_stuck(holder);
 }
 
-/* The bias is about to go, nobody is inside: from here on it is the tickets that the queues are rebuilt by. */
-static void number(struct usp_channel *channel)
-{
-    for (enum usp_side side = USP_READER; side <= USP_WRITER; side++)
-        for (struct usp_offer *offer = channel->waiting[side].head; offer; offer = offer->next)
-            offer->ticket = channel->ticket++;
-}
-
-void usp_bias_wait(struct usp_channel *channel)
+void usp_bias_wait(struct usp_channel *channel, uint32_t mark)
 {
     unsigned rounds = 0;
     syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
@@ -63,31 +55,45 @@ void usp_bias_wait(struct usp_channel *channel)
         USP_SPINS(&channel->inside);
         relax(&rounds, insider_of(channel));
     }
-    number(channel);
-    atomic_store_explicit(&channel->bias, 0, memory_order_release);
+    /* Its owner may have given it away itself meanwhile, and to another worker. */
+    atomic_compare_exchange_strong_explicit(&channel->bias, &mark, 0, memory_order_release, memory_order_relaxed);
 }
 
-/* One try to take the bias away. */
-static void take_bias(struct usp_channel *channel)
+/* One try to take the bias away. False: somebody else does, or nobody has it. */
+static bool take_bias(struct usp_channel *channel)
 {
     uint32_t owner = atomic_load_explicit(&channel->bias, memory_order_relaxed);
-    if (owner != 0 && !(owner & USP_REVOKING) &&
-        atomic_compare_exchange_strong(&channel->bias, &owner,
-                                       USP_REVOKING | (usp_worker_index() + 1))) {
-        USP_MARK("bias-revoking");
-        usp_bias_wait(channel);
-    }
+    uint32_t mark = USP_REVOKING | (usp_worker_index() + 1);
+    if (owner == 0 || owner & USP_REVOKING || !atomic_compare_exchange_strong(&channel->bias, &owner, mark))
+        return false;
+    USP_MARK("bias-revoking");
+    usp_bias_wait(channel, mark);
+    return true;
+}
+
+/* The bias has gone, or is about to: from here on it is the tickets that the queues are rebuilt by. The lock is held. */
+static void number(struct usp_channel *channel)
+{
+    for (enum usp_side side = USP_READER; side <= USP_WRITER; side++)
+        for (struct usp_offer *offer = channel->waiting[side].head; offer; offer = offer->next)
+            offer->ticket = channel->ticket++;
 }
 
 /* The holder may have been preempted, or have died: then whoever finds that out takes the lock over. */
 void usp_lock_slowly(struct usp_channel *channel)
 {
     unsigned rounds = 0;
+    bool taken = false;
     while (!usp_try_lock(channel)) {
-        take_bias(channel);
-        USP_SPINS(atomic_load(&channel->lock) ? &channel->lock : &channel->bias);
+        taken |= take_bias(channel);
+        if (atomic_load(&channel->lock))
+            USP_SPINS(&channel->lock);
+        else
+            USP_SPINS(&channel->bias);
         relax(&rounds, holder_of(channel));
     }
+    if (taken)
+        number(channel);
 }
 
 void usp_unbias(struct usp_channel *channel)
@@ -95,7 +101,7 @@ void usp_unbias(struct usp_channel *channel)
     if (atomic_load_explicit(&channel->lock, memory_order_relaxed) == usp_worker_index() + 1)
         return;
     number(channel);
-    atomic_store_explicit(&channel->lock, usp_worker_index() + 1, memory_order_relaxed);
+    atomic_store_explicit(&channel->lock, (uint16_t)(usp_worker_index() + 1), memory_order_relaxed);
     atomic_store_explicit(&channel->bias, 0, memory_order_release);
     usp_unlock_biased(channel);
 }

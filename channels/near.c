@@ -167,7 +167,7 @@ static inline __attribute__((always_inline)) void stand(struct usp_task *self, c
         return;
     struct usp_wait *wait = usp_wait_of(self);
     struct usp_offer *offer = &wait->first;
-    wait->usual = NULL;
+    usp_wait_has(wait, 1); /* where it is found if it, or who holds the lock, dies */
     offer->channel = channel;
     queue->head = offer;
     offer->data = data;

@@ -190,17 +190,18 @@ static bool repair_and_unlock(struct usp_channel *channel, unsigned dead)
    stays; it is in nobody's way. False: the channel is gone. */
 static bool seize_bias(struct usp_channel *channel, unsigned dead)
 {
-    uint32_t dead_inside = channel->home == dead ? 1 : dead + USP_REPAIRING, nobody = 0;
+    uint16_t dead_inside = (uint16_t)(channel->home == dead ? 1 : dead + USP_REPAIRING), nobody = 0;
     if (atomic_load(&channel->inside) == dead_inside &&
         atomic_compare_exchange_strong(&channel->inside, &dead_inside,
-                                       usp_worker_index() + USP_REPAIRING)) {
-        bool locked = atomic_compare_exchange_strong(&channel->lock, &nobody, usp_worker_index() + 1);
+                                       (uint16_t)(usp_worker_index() + USP_REPAIRING))) {
+        bool locked = atomic_compare_exchange_strong(&channel->lock, &nobody, (uint16_t)(usp_worker_index() + 1));
         atomic_store(&channel->inside, 0);
         if (locked && !repair_and_unlock(channel, dead))
             return false;
     }
-    if (atomic_load(&channel->bias) == (USP_REVOKING | (dead + 1)))
-        usp_bias_wait(channel);
+    uint32_t mark = USP_REVOKING | (dead + 1);
+    if (atomic_load(&channel->bias) == mark)
+        usp_bias_wait(channel, mark);
     return true;
 }
 
@@ -209,14 +210,14 @@ static void seize_lock(void *block, unsigned owner, void *arg)
     (void)owner;
     struct usp_channel *channel = block;
     unsigned dead = *(unsigned *)arg;
-    uint32_t held = dead + 1;
+    uint16_t held = (uint16_t)(dead + 1);
     if (!usp_arena_is(channel, USP_BLOCK_CHANNEL) || channel->magic != USP_CHANNEL_MAGIC)
         return;
     if ((atomic_load(&channel->bias) || atomic_load(&channel->inside)) &&
         !seize_bias(channel, dead))
         return;
     if (atomic_load(&channel->lock) == held &&
-        atomic_compare_exchange_strong(&channel->lock, &held, usp_worker_index() + 1))
+        atomic_compare_exchange_strong(&channel->lock, &held, (uint16_t)(usp_worker_index() + 1)))
         repair_and_unlock(channel, dead);
 }
 

@@ -27,12 +27,13 @@ void usp_failpoint_born(void);
 
 #ifdef USP_EXPLORE
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 void usp_mark(const char *name);
-void usp_spins(const _Atomic uint32_t *word);
+void usp_spins(const volatile void *word, size_t size);
 void usp_sleeps(const _Atomic uint32_t *word);
 #define USP_MARK(name) usp_mark(name)
-#define USP_SPINS(word) usp_spins(word)
+#define USP_SPINS(word) usp_spins(word, sizeof *(word)) /* of 2 or 4 bytes */
 #define USP_SLEEPS(word) usp_sleeps(word)
 #else
 #define USP_MARK(name) ((void)0)

@@ -27,6 +27,8 @@ static struct shared {
     struct {
         enum state state;
         const _Atomic uint32_t *word;
+        const volatile void *spins; /* until that is 0 */
+        size_t size;
         unsigned timers;
         bool busy; /* its loop has something to do that no descriptor tells */
         unsigned priority;
@@ -76,7 +78,8 @@ static bool can_go_on(unsigned w)
     case ABLE:
         return true;
     case SPINNING:
-        return atomic_load(shared->workers[w].word) == 0;
+        return shared->workers[w].size == 2 ? *(const volatile uint16_t *)shared->workers[w].spins == 0
+                                            : *(const volatile uint32_t *)shared->workers[w].spins == 0;
     case SLEEPING:
         if (shared->workers[w].timers > 0 || shared->workers[w].busy)
             return true;
@@ -193,11 +196,12 @@ static void wait_as(enum state state)
     shared->workers[me].state = ABLE;
 }
 
-void usp_spins(const _Atomic uint32_t *word)
+void usp_spins(const volatile void *word, size_t size)
 {
     if (!on)
         return;
-    shared->workers[me].word = word;
+    shared->workers[me].spins = word;
+    shared->workers[me].size = size;
     wait_as(SPINNING);
 }
 

@@ -240,7 +240,7 @@ inline seize_lock(d)
     ok = 0
 }
 /* usp_bias_wait, with what relax() has usp_supervise_stuck() do when the one inside has died */
-inline bias_wait()
+inline bias_wait(mark)
 {
     membarrier();
 #ifndef MUTATION_NO_WAIT
@@ -249,7 +249,7 @@ inline bias_wait()
     :: atomic { LOAD(INSIDE) != 0 && IS_DEAD(INSIDER) -> insider = INSIDER }; seize_inside(insider); seize_lock(insider); insider = 0
     od;
 #endif
-    store(BIAS, 0)
+    compare_exchange(BIAS, mark, 0)
 }
 /* seize(), for this channel */
 inline seize(d)
@@ -259,7 +259,7 @@ inline seize(d)
         seize_inside(d);
         if
 #ifndef MUTATION_NO_BIAS_SEIZE
-        :: LOAD(BIAS) == REVOKING + d + 1 -> bias_wait()
+        :: LOAD(BIAS) == REVOKING + d + 1 -> bias_wait(REVOKING + d + 1)
 #endif
         :: else
         fi
@@ -284,7 +284,7 @@ inline lock()
             :: owner != 0 && owner < REVOKING ->
                 compare_exchange(BIAS, owner, REVOKING + me + 1);
                 if
-                :: ok -> bias_wait()
+                :: ok -> bias_wait(REVOKING + me + 1)
                 :: else
                 fi
             :: else

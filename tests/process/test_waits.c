@@ -126,4 +126,64 @@ TEST(a_borrowed_end_where_another_one_was_is_not_taken_for_that)
     ck_assert_int_gt(turn.again, ENDS / 2);
 }
 
+/* ---- a choice that lets others run ---- */
+
+PROCESS(chooses, IN(int, a), IN(int, b), VAL(struct turn *, turn))
+{
+    int x = 0;
+    uvcsp_guard guards[] = {ON_READ(a, &x), ON_READ(b, &x)};
+    turn->writer = usp_current()->task;
+    while (x >= 0)
+        ck_assert_int_ge(uvcsp_alt(guards, 2, UVCSP_FAIR), 0);
+}
+
+static struct usp_offer *stands_at(void *channel)
+{
+    struct usp_offer *offer = ((struct usp_channel *)channel)->waiting[USP_READER].head;
+    return offer && offer->stands == USP_STANDS ? offer : NULL;
+}
+
+/* Whether it waits for both, or stands at one, is up to who is ready when it looks. */
+PROCESS(feeds_until_it_stands, OUT(int, a), OUT(int, b), VAL(CHAN(int) *, channels), VAL(struct turn *, turn))
+{
+    for (int i = 0; turn->again < 20 && i < 100000; i++) {
+        struct usp_offer *offer = stands_at(channels[0]);
+        if (!offer)
+            offer = stands_at(channels[1]);
+        if (offer) {
+            ck_assert_uint_eq(usp_wait_of(turn->writer)->n, 1);
+            ck_assert_ptr_eq(usp_offers_of(turn->writer), offer);
+            turn->again++;
+        }
+        if (i % 3 == 0)
+            uvcsp_yield();
+        if (i % 5 < 3)
+            WRITE(a, i);
+        else
+            WRITE(b, i);
+    }
+    WRITE(a, -1);
+}
+
+PROCESS(feeds_as_well, OUT(int, b), VAL(struct turn *, turn))
+{
+    for (int i = 0; turn->again < 20 && i < 100000; i++) {
+        if (i % 7 < 3)
+            uvcsp_yield();
+        else
+            WRITE(b, i);
+    }
+}
+
+/* So that whoever repairs the channel, or buries the worker, finds it. */
+TEST(a_choice_that_stands_at_a_guard_says_so_in_its_task)
+{
+    struct turn turn = {.made = 0};
+    CHAN(int) c[2] = {CHANNEL(int), CHANNEL(int)};
+    IN_END(int) stays = IN_OF(c[1]);
+    (void)stays;
+    ck_assert_int_eq(CO(chooses(c[0], c[1], &turn), feeds_until_it_stands(c[0], c[1], c, &turn), feeds_as_well(c[1], &turn)), 0);
+    ck_assert_int_ge(turn.again, 20);
+}
+
 SUITE("waits", .after = uvcsp_shutdown)
