@@ -16,7 +16,7 @@ static inline enum usp_at_once meet(struct usp_channel *channel, enum usp_side s
     if (!task)
         return USP_MET_NOBODY;
     usp_copy(side == USP_READER ? value : offer->data, side == USP_READER ? offer->data : value,
-             channel->plain_size);
+             channel->size);
     usp_ready_partner(task->fibre, side == USP_WRITER);
     return USP_MET;
 }

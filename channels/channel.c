@@ -55,7 +55,7 @@ static struct usp_channel *make(size_t size, enum uvcsp_type type,
     channel->home = (uint16_t)usp_worker_index();
     atomic_init(&channel->bias, usp_bias_of(usp_worker_index()));
     channel->slow = (uint8_t)slowness(type, size, options->capacity);
-    channel->plain_size = (uint32_t)size;
+    channel->plain_size = size == 4 || size == 8 ? (uint8_t)size : 0;
     channel->n_refs = 1;
     channel->held = true;
     if (options->capacity > 0) {

@@ -108,12 +108,12 @@ struct usp_channel {
             uint8_t zero[2];
         };
     };
-    _Atomic uint16_t inside;     /* 1: that worker holds it; USP_REPAIRING + index: another one, after its death */
+    _Atomic uint32_t inside;     /* 1: that worker holds it; USP_REPAIRING + index: another one, after its death */
     _Atomic uint16_t lock;       /* index of the worker that holds it, plus 1 */
     uint8_t ended;               /* USP_POISONED ... */
     uint8_t far;                 /* its ends are, or have been, in more than one worker */
     uint16_t waits_last;         /* the worker of the last offer, for a guess */
-    uint32_t plain_size;         /* `size`, where fast.c needs it */
+    uint8_t plain_size;          /* `size`, where that is 4 or 8; else 0 */
     uint32_t ticket;
     uint32_t written, read;      /* messages that ever entered, and left, the buffer */
     struct usp_queue waiting[2];
@@ -147,7 +147,7 @@ struct usp_channel {
     char name[];
 };
 _Static_assert(offsetof(struct usp_channel, magic) == 64, "that line");
-_Static_assert(USP_MAX_WORKERS + 2 <= UINT16_MAX, "`lock` and `inside` name a worker");
+_Static_assert(USP_MAX_WORKERS <= UINT16_MAX, "`lock` names a worker");
 
 /* Where a mobile end is. While it moves its block is its sender's, or nobody's in a buffer; a sender that hands it to
    a process of another worker notes which, so that it is not lost if that one dies before it adopts the end. */

@@ -178,7 +178,7 @@ static inline __attribute__((always_inline)) void meet(struct usp_channel *chann
     else if (channel->plain_size == 8)
         memcpy(to, from, 8);
     else
-        return wake_and_copy(task, to, from, channel->plain_size, side);
+        return wake_and_copy(task, to, from, channel->size, side);
     usp_ready_partner(task->fibre, side == USP_WRITER);
 }
 
@@ -191,7 +191,7 @@ static inline void wait_at(struct usp_task *self, struct usp_end *end)
     wait->end = end;
     wait->usual = end->task == self ? end : NULL; /* another's may go, and its place be another end's, unnoticed here */
     wait->first.channel = end->channel;
-    wait->first.length = end->channel->plain_size;
+    wait->first.length = end->channel->size;
 }
 
 /* The lock is held by bias, and nobody waits. */
@@ -250,7 +250,7 @@ __attribute__((noinline)) static void meet_or_park(struct usp_end *end, void *va
     while ((offer = queue->head)) {
         usp_unlink_head(queue, offer);
         if (offer->stands == USP_STANDS)
-            return meet_standing(channel, side, value, offer, channel->plain_size);
+            return meet_standing(channel, side, value, offer, channel->size);
         struct usp_task *task = usp_claim_near(offer);
         if (task)
             return meet(channel, side, value, offer, task);

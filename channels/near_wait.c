@@ -35,7 +35,7 @@ static inline bool offer_all(const uvcsp_guard *guards, size_t n, struct usp_tas
         offer->task = self;
         offer->data = side == USP_READER ? guard->data : usp_place_of(guard);
         offer->index = k++;
-        offer->length = channel->plain_size;
+        offer->length = channel->size;
         offer->marks = (struct usp_offer){.queued = 1}.marks;
         offer->side = (uint8_t)side;
         offer->stash = NULL;

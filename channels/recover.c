@@ -190,10 +190,11 @@ static bool repair_and_unlock(struct usp_channel *channel, unsigned dead)
    stays; it is in nobody's way. False: the channel is gone. */
 static bool seize_bias(struct usp_channel *channel, unsigned dead)
 {
-    uint16_t dead_inside = (uint16_t)(channel->home == dead ? 1 : dead + USP_REPAIRING), nobody = 0;
+    uint32_t dead_inside = channel->home == dead ? 1 : dead + USP_REPAIRING;
+    uint16_t nobody = 0;
     if (atomic_load(&channel->inside) == dead_inside &&
         atomic_compare_exchange_strong(&channel->inside, &dead_inside,
-                                       (uint16_t)(usp_worker_index() + USP_REPAIRING))) {
+                                       usp_worker_index() + USP_REPAIRING)) {
         bool locked = atomic_compare_exchange_strong(&channel->lock, &nobody, (uint16_t)(usp_worker_index() + 1));
         atomic_store(&channel->inside, 0);
         if (locked && !repair_and_unlock(channel, dead))
