@@ -51,7 +51,7 @@ struct usp_offer {
         uint64_t marks;  /* all of these */
         struct {
             uint8_t side;
-            uint8_t queued;
+            uint8_t queued;      /* but see usp_was_taken() */
             uint8_t single;      /* of a wait with nothing else in it: only who holds the channel's lock can claim it */
             uint8_t filled;      /* the bytes are in `small` or `stash` */
             uint8_t no_room;     /* they should be, but the arena had no room for them */
@@ -386,10 +386,19 @@ static inline struct usp_task *usp_task_of_single(struct usp_offer *offer)
 }
 
 /* The lock is held by bias: the partner is of this worker and dies with it, so nobody will ask who has claimed it. It just
-   waits no more. */
-static inline void usp_claim_single(struct usp_task *task)
+   waits no more. Its offer, the first of that queue, says on that it is queued: that it is not is said by the commit word
+   (usp_was_taken), and by what it writes there when it waits again. */
+static inline struct usp_task *usp_take_single(struct usp_queue *queue, struct usp_offer *offer)
 {
+    struct usp_task *task = usp_task_of_single(offer);
+    queue->head = offer->next;
     atomic_store_explicit(&task->commit, USP_NONE, memory_order_relaxed);
+    return task;
+}
+/* Of an offer that says that it is queued, in a task whose commit word was that. */
+static inline bool usp_was_taken(const volatile struct usp_offer *offer, uint64_t commit)
+{
+    return offer->single && usp_commit_state(commit) == USP_NONE;
 }
 
 /* Claims where the lock is held by bias: the offer either waits or was left behind by a choice that has taken
@@ -398,7 +407,7 @@ static inline struct usp_task *usp_claim_near(struct usp_offer *offer)
 {
     if (__builtin_expect(offer->single, 1)) {
         struct usp_task *task = usp_task_of_single(offer);
-        usp_claim_single(task);
+        atomic_store_explicit(&task->commit, USP_NONE, memory_order_relaxed);
         return task;
     }
     struct usp_task *task = offer->task;

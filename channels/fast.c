@@ -401,9 +401,7 @@ static inline __attribute__((always_inline)) void fast(void *x, enum usp_side si
         return park(channel, end, side, value, site);
     if (__builtin_expect(!offer->single, 0))
         return meet_choice(end, side, value, site, offer);
-    struct usp_task *task = usp_task_of_single(offer);
-    usp_unlink_head(queue, offer);
-    usp_claim_single(task);
+    struct usp_task *task = usp_take_single(queue, offer);
     meet(channel, side, value, offer, task);
 }
 

@@ -74,9 +74,7 @@ static inline __attribute__((always_inline)) enum usp_at_once look_at(const uvcs
         usp_unlock_biased(channel);
         return USP_NOT_AT_ONCE;
     }
-    struct usp_task *task = usp_task_of_single(offer);
-    usp_unlink_head(queue, offer);
-    usp_claim_single(task);
+    struct usp_task *task = usp_take_single(queue, offer);
     usp_unlock_biased(channel);
     usp_ready_partner(task->fibre, side == USP_WRITER);
     return USP_MET;

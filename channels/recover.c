@@ -63,9 +63,8 @@ static void collect_offers(void *block, unsigned owner, void *arg)
 {
     struct rebuild *rebuild = arg;
     struct usp_task *task = block;
-    bool open =
-        owner != rebuild->dead &&
-        usp_commit_state(atomic_load_explicit(&task->commit, memory_order_acquire)) == USP_OPEN;
+    uint64_t commit = atomic_load_explicit(&task->commit, memory_order_acquire);
+    bool open = owner != rebuild->dead && usp_commit_state(commit) == USP_OPEN;
     uint32_t n;
     struct usp_offer *offers = offers_of(task, &n);
     for (uint32_t i = 0; i < n; i++) {
@@ -74,7 +73,7 @@ static void collect_offers(void *block, unsigned owner, void *arg)
             continue;
         if (open)
             found_offer(rebuild, &offers[i]);
-        else if (offer->queued && offer->channel == rebuild->channel)
+        else if (offer->queued && !usp_was_taken(offer, commit) && offer->channel == rebuild->channel)
             offer->queued = 0;
     }
 }
@@ -251,9 +250,10 @@ static void withdraw_offers(void *block, unsigned owner, void *arg)
         return;
     uint32_t n;
     struct usp_offer *offers = offers_of(task, &n);
+    uint64_t commit = atomic_load(&task->commit);
     for (uint32_t i = 0; i < n; i++) {
         struct usp_channel *channel = offers[i].channel;
-        if (!offers[i].queued || !usp_arena_is(channel, USP_BLOCK_CHANNEL))
+        if (!offers[i].queued || usp_was_taken(&offers[i], commit) || !usp_arena_is(channel, USP_BLOCK_CHANNEL))
             continue;
         usp_lock(channel);
         if (offers[i].queued)
