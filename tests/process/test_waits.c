@@ -2,6 +2,7 @@
 #include <uvcsp.h>
 
 #include "channels/channel.h"
+#include "runtime/switch.h"
 #include "tests/fixture.h"
 
 enum { ENDS = 100 };
@@ -53,7 +54,9 @@ PROCESS(looks_at_the_writer, VAL(struct turn *, turn))
         struct usp_channel *channel = channel_of(turn, i);
         const struct usp_wait *wait = usp_wait_of(turn->writer);
         ck_assert_uint_eq(wait->n, 1);
+#ifdef USP_PARK_TAIL /* else READ and WRITE wait in their own way nowhere */
         ck_assert_ptr_eq(wait->end, turn->end);
+#endif
         ck_assert_ptr_eq(wait->first.channel, channel);
         ck_assert_uint_eq(wait->first.length, channel->size);
         ck_assert_ptr_eq(channel->waiting[USP_WRITER].head, &wait->first);
