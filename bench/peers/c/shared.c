@@ -5,13 +5,14 @@
    faster. */
 #include <linux/futex.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <sys/syscall.h>
 
 #include "peer.h"
 
 struct place { /* where one side waits for the counter of the other to move */
     _Alignas(64) atomic_uint counter;
-    atomic_uint asleep;
+    _Atomic uint64_t asleep; /* who sleeps until the counter is no longer that, plus 1; 0: nobody */
 };
 
 struct ring {
@@ -44,7 +45,7 @@ static void await(struct place *place, unsigned seen)
             rest();
             continue;
         }
-        atomic_store(&place->asleep, 1);
+        atomic_store(&place->asleep, (uint64_t)seen + 1);
         syscall(SYS_futex, &place->counter, FUTEX_WAIT, seen, NULL, NULL, 0);
     }
 }
@@ -57,8 +58,10 @@ static void advance(struct place *place)
                               memory_order_release);
         return;
     }
-    atomic_fetch_add(&place->counter, 1);
-    if (atomic_load(&place->asleep) && atomic_exchange(&place->asleep, 0))
+    /* Who waits for the next step already is left to that, or would sleep unnoticed. */
+    unsigned now = atomic_fetch_add(&place->counter, 1) + 1;
+    uint64_t who = atomic_load(&place->asleep);
+    if (who != 0 && who != (uint64_t)now + 1 && atomic_compare_exchange_strong(&place->asleep, &who, 0))
         syscall(SYS_futex, &place->counter, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
