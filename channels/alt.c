@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "channels/choice.h"
+#include "channels/lock.h"
 #include "runtime/arena.h"
 #include "runtime/report.h"
 

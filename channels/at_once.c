@@ -1,6 +1,7 @@
 /* READ and WRITE of a plain value at a channel that is biased to this worker, by the checked forms and by choices: what can be
    done at once, with a partner that waits or with the buffer. Where the partner is a choice it is one like any other. */
 #include "channels/io.h"
+#include "channels/lock.h"
 
 /* Others wait, as a rule. The lock is held, and is released. */
 static inline enum usp_at_once meet(struct usp_channel *channel, enum usp_side side, void *value)

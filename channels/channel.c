@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "channels/lock.h"
 #include "channels/message.h"
 #include "runtime/arena.h"
 #include "runtime/link.h"

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "channels/io.h"
+#include "channels/lock.h"
 #include "runtime/arena.h"
 #include "runtime/link.h"
 #include "runtime/report.h"

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "channels/io.h"
+#include "channels/lock.h"
 #include "channels/transfer.h"
 #include "runtime/report.h"
 

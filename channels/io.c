@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "channels/lock.h"
 #include "channels/transfer.h"
 #include "runtime/arena.h"
 #include "runtime/link.h"

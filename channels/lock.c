@@ -4,7 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "channels/channel.h"
+#include "channels/lock.h"
 
 static bool can_bias;
 

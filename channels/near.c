@@ -16,6 +16,7 @@
    nothing returns over a switch of stacks: each such return would be predicted wrongly. */
 #include <string.h>
 
+#include "channels/lock.h"
 #include "channels/near.h"
 #include "runtime/arena.h"
 

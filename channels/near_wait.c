@@ -1,6 +1,7 @@
 /* A choice among channels of this worker, at none of which somebody waits: it waits at all of them. The offers are those
    of offer.c; but none of the locks is ever waited for, and nobody else can be at the channels between the look and the
    offers. */
+#include "channels/lock.h"
 #include "channels/near.h"
 
 /* A bias is gone: the offers are taken back that have been made until then. No one has seen them. */

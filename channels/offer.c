@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "channels/choice.h"
+#include "channels/lock.h"
 #include "channels/transfer.h"
 #include "runtime/arena.h"
 #include "runtime/failpoint.h"

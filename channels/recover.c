@@ -19,6 +19,7 @@
 
 #include "channels/channel.h"
 #include "channels/io.h"
+#include "channels/lock.h"
 #include "channels/transfer.h"
 #include "runtime/arena.h"
 #include "runtime/report.h"

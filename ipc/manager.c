@@ -7,6 +7,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "channels/lock.h"
 #include "ipc/manager.h"
 #include "process/process.h"
 #include "runtime/arena.h"

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "channels/lock.h"
 #include "channels/message.h"
 #include "ipc/conn.h"
 #include "runtime/arena.h"

@@ -6,6 +6,7 @@
 #include <uvcsp/queue.h>
 
 #include "channels/io.h"
+#include "channels/lock.h"
 #include "ipc/queue.h"
 #include "ipc/sync.h"
 #include "runtime/arena.h"

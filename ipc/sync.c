@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "channels/io.h"
+#include "channels/lock.h"
 #include "ipc/shared.h"
 #include "runtime/arena.h"
 #include "runtime/report.h"

@@ -7,6 +7,7 @@
 #include <limits.h>
 
 #include "channels/io.h"
+#include "channels/lock.h"
 #include "ipc/sync.h"
 #include "runtime/report.h"
 

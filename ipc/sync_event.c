@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "channels/io.h"
+#include "channels/lock.h"
 #include "ipc/sync.h"
 
 #define KIND USP_KIND(USP_EVENT)

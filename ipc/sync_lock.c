@@ -13,6 +13,7 @@
 #include <errno.h>
 
 #include "channels/io.h"
+#include "channels/lock.h"
 #include "ipc/sync.h"
 #include "runtime/report.h"
 

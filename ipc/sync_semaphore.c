@@ -12,6 +12,7 @@
 #include <limits.h>
 
 #include "channels/io.h"
+#include "channels/lock.h"
 #include "ipc/sync.h"
 #include "runtime/arena.h"
 #include "runtime/report.h"

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "channels/lock.h"
 #include "process/graph.h"
 #include "process/process.h"
 #include "runtime/report.h"

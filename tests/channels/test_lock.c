@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "channels/lock.h"
 #include "tests/channels/floor.h"
 
 enum { STRANGER = 7, ANOTHER = 9 };

@@ -1,3 +1,4 @@
+#include "channels/lock.h"
 #include "tests/explore/actors.h"
 
 #include <string.h>

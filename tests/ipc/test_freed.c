@@ -2,6 +2,7 @@
    answer that is promised, and the memory stays until nobody comes back to it, and no longer. */
 #include <uvcsp/ipc.h>
 
+#include "channels/lock.h"
 #include "ipc/queue.h"
 #include "ipc/shared.h"
 #include "ipc/sync.h"

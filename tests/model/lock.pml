@@ -1,6 +1,6 @@
 /* The lock of a channel: biased to its owner, taken away from it, taken over from the dead.
 
-   channels/channel.h, lock.c, end.c (settle) and the locks of recover.c, with the store buffers of x86 (TSO):
+   channels/lock.h, lock.c, end.c (settle) and the locks of recover.c, with the store buffers of x86 (TSO):
    a plain store goes into a queue of its worker's and reaches memory some time later, in order; a locked
    instruction waits until that queue is empty; membarrier() empties the queues of everybody. A worker that has been
    killed has stored what it had stored: its queue is emptied before its death is seen.

@@ -13,9 +13,9 @@
    A call of the system (a frame on a link, a futex) counts as seq_cst.
 
    SCENE_WAKE: a process makes its offer under the lock and parks; one of another worker claims it, moves the message and
-   wakes it (channel.h: usp_lock, usp_unlock, usp_claim; task.h: usp_task_open; worker.c: usp_wake_far, empty_mailbox;
+   wakes it (lock.h: usp_lock, usp_unlock; channel.h: usp_claim; task.h: usp_task_open; worker.c: usp_wake_far, empty_mailbox;
    sleep.c: usp_worker_rouse, usp_worker_sleep, in both ways; io.c: usp_after_wait). SCENE_KNOCK: frames for a worker that
-   sleeps in either way (sleep.c: usp_worker_knock, look_at_links). SCENE_BIAS: the biased lock (channel.h: usp_lock_biased; lock.c:
+   sleeps in either way (sleep.c: usp_worker_knock, look_at_links). SCENE_BIAS: the biased lock (lock.h: usp_lock_biased; lock.c:
    take_bias, usp_bias_wait, usp_unbias), and who finds the bias gone (usp_try_lock).
 
    @ small holds offered_claimed_and_woken -DSCENE_WAKE
