@@ -3,7 +3,7 @@
 #include "channels/io.h"
 #include "channels/lock.h"
 
-/* Others wait, as a rule. The lock is held, and is released. */
+/* Others wait. The lock is held, and is released. */
 static inline enum usp_at_once meet(struct usp_channel *channel, enum usp_side side, void *value)
 {
     struct usp_queue *queue = &channel->waiting[usp_other(side)];
@@ -28,7 +28,11 @@ enum usp_at_once usp_at_once(struct usp_end *end, enum usp_side side, void *valu
         return USP_NOT_AT_ONCE;
     struct usp_channel *channel = end->channel;
     uint64_t pass = usp_gates[end->kind];
-    if (!usp_may_pass(channel, pass) || !usp_pass(channel, pass))
+    if (!usp_may_pass(channel, pass))
+        return USP_NOT_AT_ONCE;
+    if (end->kind == USP_RENDEZVOUS && !channel->waiting[usp_other(side)].head)
+        return USP_MET_NOBODY;
+    if (!usp_pass(channel, pass))
         return USP_NOT_AT_ONCE;
     if (end->kind == USP_RENDEZVOUS)
         return meet(channel, side, value);

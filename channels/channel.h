@@ -305,14 +305,19 @@ static inline struct usp_task *usp_task_of_single(struct usp_offer *offer)
 }
 
 /* The lock is held by bias: the partner is of this worker and dies with it, so nobody will ask who has claimed it. It just
-   waits no more. Its offer, the first of that queue, says on that it is queued: that it is not is said by the commit word
+   waits no more. */
+static inline struct usp_task *usp_claim_single(struct usp_offer *offer)
+{
+    struct usp_task *task = usp_task_of_single(offer);
+    atomic_store_explicit(&task->commit, USP_NONE, memory_order_relaxed);
+    return task;
+}
+/* The same for the first of that queue. It says on that it is queued: that it is not is said by the commit word
    (usp_was_taken), and by what it writes there when it waits again. */
 static inline struct usp_task *usp_take_single(struct usp_queue *queue, struct usp_offer *offer)
 {
-    struct usp_task *task = usp_task_of_single(offer);
     queue->head = offer->next;
-    atomic_store_explicit(&task->commit, USP_NONE, memory_order_relaxed);
-    return task;
+    return usp_claim_single(offer);
 }
 /* Of an offer that says that it is queued, in a task whose commit word was that. */
 static inline bool usp_was_taken(const volatile struct usp_offer *offer, uint64_t commit)
@@ -324,11 +329,8 @@ static inline bool usp_was_taken(const volatile struct usp_offer *offer, uint64_
    another. The task, to be put on the run queue; or NULL. */
 static inline struct usp_task *usp_claim_near(struct usp_offer *offer)
 {
-    if (__builtin_expect(offer->single, 1)) {
-        struct usp_task *task = usp_task_of_single(offer);
-        atomic_store_explicit(&task->commit, USP_NONE, memory_order_relaxed);
-        return task;
-    }
+    if (__builtin_expect(offer->single, 1))
+        return usp_claim_single(offer);
     struct usp_task *task = offer->task;
     if (atomic_load_explicit(&task->commit, memory_order_relaxed) != USP_OPEN ||
         !usp_task_claim(task, usp_sched.worker, offer->index))

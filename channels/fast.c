@@ -7,8 +7,8 @@
    returns, which no processor predicts across a switch of stacks.
 
    The fastest of all is a channel that is biased to this worker: then the partner is of this worker too, and dies
-   with it, so no order of stores has to be kept. One comparison says that it is, that it has no buffer, that the message
-   is plain, and that this is the library's thread; one more that it has a buffer, and of values of which size (usp_gates).
+   with it, so no order of stores has to be kept. The end says of what kind the channel was made; one comparison
+   says that it still is, biased to this worker, and that this is the library's thread (usp_gates).
    At a full or an empty buffer a process parks in the same way. What is not ordinary takes the general way of io.c: a message
    that is not plain, an ended channel, a partner in another worker, and a wake-up with an outcome (usp_wake
    then redirects the saved resumption to resumed_slowly).

@@ -35,9 +35,6 @@ static inline enum usp_at_once look_well(const uvcsp_guard *guard, enum usp_side
     void *value = value_of(guard, side);
     if ((uintptr_t)end <= NO_END || !value)
         return USP_NOT_AT_ONCE;
-    if (usp_is_ordinary(end, side, USP_RENDEZVOUS) && usp_may_pass(end->channel, usp_gates[USP_RENDEZVOUS]) &&
-        !end->channel->waiting[usp_other(side)].head)
-        return USP_MET_NOBODY;
     return usp_at_once(end, side, value);
 }
 
