@@ -7,7 +7,7 @@
 #include "runtime/young.h"
 
 #define PER_SLAB 256
-#define FEW 8
+#define FIRST_RECORDS 8
 
 struct slab {
     struct slab *next;
@@ -19,7 +19,7 @@ struct usp_process *usp_free_processes USP_YOUNG;
 static unsigned long last_serial USP_YOUNG;
 
 /* The first records: both sides of a fork write to those of whoever is started. */
-static _Alignas(64) struct usp_process first_records[FEW] USP_YOUNG;
+static _Alignas(64) struct usp_process first_records[FIRST_RECORDS] USP_YOUNG;
 static bool first_are_listed USP_YOUNG;
 
 static void list_records(struct usp_process *records, size_t n)
@@ -34,7 +34,7 @@ static __attribute__((noinline)) void add_records(void)
 {
     if (!first_are_listed) {
         first_are_listed = true;
-        list_records(first_records, FEW);
+        list_records(first_records, FIRST_RECORDS);
         return;
     }
     struct slab *slab = calloc(1, sizeof *slab + (PER_SLAB + 1) * sizeof *slab->records);
@@ -242,49 +242,17 @@ uvcsp_process uvcsp_worker(const uvcsp_process *values, size_t n)
     return (uvcsp_process){n > 0 ? values[0].kind : NULL, group, group->serial};
 }
 
-/* An array of few values is kept for the next one who needs one: malloc and free cost more than to start a process. The
-   first one of all is there from the beginning. */
-struct array {
-    size_t n;
-    uvcsp_process values[FEW]; /* at least */
-};
-static struct array first_array USP_YOUNG = {.n = FEW};
-static struct array *spare USP_YOUNG = &first_array;
-
-static __attribute__((noinline)) uvcsp_process *values_new_slowly(size_t n)
-{
-    size_t room = n > FEW ? n : FEW;
-    struct array *array = NULL;
-    if (room <= (SIZE_MAX - sizeof *array) / sizeof array->values[0])
-        array = malloc(offsetof(struct array, values) + room * sizeof array->values[0]);
-    if (!array)
-        usp_fatal("no memory for %zu processes", n);
-    array->n = room;
-    return array->values;
-}
-
 uvcsp_process *uvcsp_values_new(size_t n)
 {
-    struct array *array = spare;
-    if (__builtin_expect(n > FEW || !array, 0))
-        return values_new_slowly(n);
-    spare = NULL;
-    return array->values;
+    uvcsp_process *values = reallocarray(NULL, n > 0 ? n : 1, sizeof *values);
+    if (!values)
+        usp_fatal("no memory for %zu processes", n);
+    return values;
 }
 
 void uvcsp_values_free(uvcsp_process *values)
 {
-    if (!values)
-        return;
-    struct array *array = (struct array *)((char *)values - offsetof(struct array, values));
-    if (array == &first_array) {
-        free(spare);
-        spare = array;
-    } else if (array->n == FEW && !spare) {
-        spare = array;
-    } else {
-        free(array);
-    }
+    free(values);
 }
 
 static void free_arguments(struct usp_process *records, size_t n)
@@ -296,11 +264,7 @@ static void free_arguments(struct usp_process *records, size_t n)
 
 void usp_values_deinit(void)
 {
-    if (spare != &first_array) {
-        free(spare);
-        spare = NULL;
-    }
-    free_arguments(first_records, FEW);
+    free_arguments(first_records, FIRST_RECORDS);
     memset(first_records, 0, sizeof first_records);
     first_are_listed = false;
     while (slabs) {

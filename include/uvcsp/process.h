@@ -103,7 +103,7 @@ UVCSP_API uvcsp_process uvcsp_worker(const uvcsp_process *processes, size_t n);
 /* Replicated: PAR_FOR(i, n, p(i)) runs p(0) ... p(n - 1); `i` is an int of the macro's own. */
 UVCSP_API uvcsp_process *uvcsp_values_new(size_t n); /* aborts with a line when there is no memory */
 UVCSP_API void uvcsp_values_free(uvcsp_process *values);
-#define UVCSP_FEW_ 4 /* so many lie on the stack */
+#define UVCSP_FEW_ 8 /* so many lie on the stack */
 #define UVCSP_REPLICATE_(run, i, n, ...)                                                           \
     __extension__({                                                                                \
         long uvcsp_n_ = (long)(n);                                                                 \
