@@ -161,7 +161,7 @@ void usp_buffer_drop(struct usp_channel *channel)
         void *block = NULL;
         bool any = usp_buffered(channel) > 0;
         if (any) {
-            block = usp_buffer_block(channel, channel->read);
+            block = usp_buffer_block(channel, usp_counted(channel, USP_READER));
             usp_buffer_skip(channel);
         }
         usp_unlock(channel);
@@ -189,14 +189,16 @@ void usp_channel_unref(struct usp_channel *channel)
     /* while it is taken to pieces they are this worker's, and go with it if it dies */
     own(channel);
     own(channel->buffer);
+    own(channel->lanes);
     own((void *)(uintptr_t)channel->cause);
-    for (uint32_t n = channel->read; n != channel->written; n++)
+    for (uint32_t n = usp_counted(channel, USP_READER); n != usp_counted(channel, USP_WRITER); n++)
         own(usp_buffer_block(channel, n));
     USP_FAILPOINT("channel-owned");
     channel->magic = USP_GONE_MAGIC;
     usp_unlock(channel);
     if (channel->buffer) {
         usp_buffer_drop(channel);
+        usp_arena_free(channel->lanes);
         usp_arena_free(channel->buffer);
     }
     usp_arena_free((void *)(uintptr_t)channel->cause);

@@ -96,6 +96,15 @@ enum {
     USP_GENERALLY,  /* not plain, or ended: nothing for fast.c */
 };
 
+/* One side of a buffer that several workers use. Two lines of the cache, since processors fetch them in pairs. */
+struct usp_lane {
+    _Alignas(64) _Atomic uint32_t holder; /* index of the worker that is in it, plus 1 */
+    uint32_t count;              /* messages that ever entered, or left */
+    uint32_t seen;               /* the other lane's count, when that was last looked at */
+    _Atomic uint32_t patience;   /* ticks between two looks of who waits (lane.c) */
+    char apart[128 - 4 * sizeof(uint32_t)];
+};
+
 /* What a communication writes to comes first, in a line of the cache. */
 struct usp_channel {
     union {
@@ -114,6 +123,7 @@ struct usp_channel {
     uint8_t far;                 /* its ends are, or have been, in more than one worker */
     uint16_t waits_last;         /* the worker of the last offer, for a guess */
     uint8_t plain_size;          /* `size`, where that is 4 or 8; else 0 */
+    uint8_t laned;               /* the buffer has lanes: they count what enters and leaves it, `written` and `read` do not */
     uint32_t ticket;
     uint32_t written, read;      /* messages that ever entered, and left, the buffer */
     struct usp_queue waiting[2];
@@ -124,6 +134,7 @@ struct usp_channel {
     uint8_t carrier;
     uint32_t capacity;
     uint32_t mask;
+    struct usp_lane *lanes;      /* two, for each side one, or NULL (lane.h) */
     char *buffer;                /* `mask` + 1 slots: a power of two, so that the counters may wrap */
     int64_t bytes, enough;       /* in the buffer, of messages of variable length; it is full from there on (0: no limit).
                                     A crash may make `bytes` wrong, up to when the buffer is empty */
@@ -356,9 +367,18 @@ static inline struct usp_offer *usp_take(struct usp_channel *channel, enum usp_s
     return NULL;
 }
 
+/* The count of messages that ever entered the buffer, or left it; the lock is held. */
+static inline uint32_t *usp_count(struct usp_channel *channel, enum usp_side side)
+{
+    return channel->laned ? &channel->lanes[side].count : side == USP_WRITER ? &channel->written : &channel->read;
+}
+static inline uint32_t usp_counted(const struct usp_channel *channel, enum usp_side side)
+{
+    return *usp_count((struct usp_channel *)(uintptr_t)channel, side);
+}
 static inline uint32_t usp_buffered(const struct usp_channel *channel)
 {
-    return channel->written - channel->read;
+    return usp_counted(channel, USP_WRITER) - usp_counted(channel, USP_READER);
 }
 
 /* Has a writer to wait? Of one message there is always room. */

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "channels/io.h"
+#include "channels/lane.h"
 #include "channels/lock.h"
 #include "runtime/arena.h"
 #include "runtime/link.h"
@@ -51,6 +52,7 @@ static void settle(struct usp_channel *channel, unsigned worker)
     usp_unbias(channel); /* the word names its holder, if this worker dies here; `inside` speaks of the new home */
     if (!first) {
         channel->far = 1;
+        usp_lanes_make(channel);
         usp_link_expect(); /* some of its processes may wait there already */
         return;
     }

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "channels/io.h"
+#include "channels/lane.h"
 #include "channels/lock.h"
 #include "channels/transfer.h"
 #include "runtime/report.h"
@@ -102,6 +103,11 @@ __attribute__((noinline)) static void with_lock(struct usp_end *end, void *value
     struct usp_channel *channel = end->channel;
     enum usp_side side = (enum usp_side)end->side;
     USP_ENTER();
+    if (channel->laned) {
+        if (!usp_lane_use(channel, side, value))
+            generally(end, value, site);
+        return;
+    }
     if (!usp_try_lock(channel))
         return generally(end, value, site);
     USP_MARK("channel-locked-fast");

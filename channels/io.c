@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "channels/lane.h"
 #include "channels/lock.h"
 #include "channels/transfer.h"
 #include "runtime/arena.h"
@@ -40,7 +41,7 @@ void usp_refill(struct usp_channel *channel)
     while (!done && (offer = usp_take(channel, USP_WRITER))) {
         struct usp_task *task = offer->task;
         const void *data = usp_reachable(offer);
-        channel->refill_written = channel->written;
+        channel->refill_written = usp_counted(channel, USP_WRITER);
         atomic_signal_fence(memory_order_seq_cst);
         channel->refill = task;
         USP_FAILPOINT("refill-noted");
@@ -248,6 +249,14 @@ static int wait_for_partner(struct usp_end *end, void *value, const struct usp_b
     return usp_after_wait(self, offer, armed);
 }
 
+static bool use_lane(struct usp_end *end, void *value, bool may_wait)
+{
+    enum usp_side side = (enum usp_side)end->side;
+    if (end->retired | end->looks)
+        return false;
+    return may_wait ? usp_lane_await(end->channel, side, value) : usp_lane_use(end->channel, side, value);
+}
+
 static int transact_bytes(struct usp_end *end, void *value, const struct usp_bytes *bytes,
                           double seconds, int none, const char *site)
 {
@@ -255,6 +264,8 @@ static int transact_bytes(struct usp_end *end, void *value, const struct usp_byt
     double deadline = 0;
     for (;;) {
         struct usp_offer *offer;
+        if (channel->laned && use_lane(end, value, seconds != 0))
+            return 0;
         usp_lock(channel);
         int rc = usp_step(end, value, bytes, &offer);
         if (rc != USP_WAITS) {

@@ -59,6 +59,19 @@ void usp_bias_wait(struct usp_channel *channel, uint32_t mark)
     atomic_compare_exchange_strong_explicit(&channel->bias, &mark, 0, memory_order_release, memory_order_relaxed);
 }
 
+void usp_lanes_clear(struct usp_channel *channel)
+{
+    for (enum usp_side side = USP_READER; side <= USP_WRITER; side++) {
+        _Atomic uint32_t *holder = &channel->lanes[side].holder;
+        unsigned rounds = 0;
+        uint32_t in;
+        while ((in = atomic_load(holder)) != 0) {
+            USP_SPINS(holder);
+            relax(&rounds, in - 1);
+        }
+    }
+}
+
 /* One try to take the bias away. False: somebody else does, or nobody has it. */
 static bool take_bias(struct usp_channel *channel)
 {

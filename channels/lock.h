@@ -24,6 +24,8 @@
 #define USP_REPAIRING 2u       /* in `inside`, with the repairer's index added */
 
 void usp_lock_slowly(struct usp_channel *channel);
+/* The word `lock` is this worker's: waits until nobody is in a lane (lane.h). */
+void usp_lanes_clear(struct usp_channel *channel);
 
 static inline bool usp_lock_biased(struct usp_channel *channel)
 {
@@ -61,9 +63,14 @@ static inline void usp_unlock_biased(struct usp_channel *channel)
 static inline bool usp_try_lock(struct usp_channel *channel)
 {
     uint16_t nobody = 0;
-    return atomic_load_explicit(&channel->bias, memory_order_acquire) == 0 &&
-           atomic_compare_exchange_strong_explicit(&channel->lock, &nobody, (uint16_t)(usp_sched.worker + 1),
-                                                   memory_order_acquire, memory_order_relaxed);
+    if (atomic_load_explicit(&channel->bias, memory_order_acquire) != 0 ||
+        !atomic_compare_exchange_strong(&channel->lock, &nobody, (uint16_t)(usp_sched.worker + 1)))
+        return false;
+    if (__builtin_expect(channel->laned, 0)) {
+        USP_MARK("lock-taken-of-lanes");
+        usp_lanes_clear(channel);
+    }
+    return true;
 }
 static inline void usp_lock(struct usp_channel *channel)
 {

@@ -229,14 +229,17 @@ void *usp_buffer_block(const struct usp_channel *channel, uint32_t n)
 size_t usp_buffer_length(const struct usp_channel *channel)
 {
     union parcel parcel;
-    memcpy(&parcel, slot_of(channel, channel->read), sizeof parcel);
+    memcpy(&parcel, slot_of(channel, usp_counted(channel, USP_READER)), sizeof parcel);
     return length_of(&parcel);
 }
 
 /* One store moves a message in or out. A block that belongs to a message is made nobody's after it is in, and somebody's
    before it is out: a crash in between is repaired by the rule that what is in the buffer is nobody's. */
-static inline void step(uint32_t *count)
+static inline void step(struct usp_channel *channel, enum usp_side side)
 {
+    uint32_t *count = usp_count(channel, side);
+    if (channel->laned) /* else a lane might pass by what it has seen, of which it looks for just that number */
+        channel->lanes[side].seen = channel->lanes[usp_other(side)].count;
     atomic_signal_fence(memory_order_seq_cst);
     *(volatile uint32_t *)count = *count + 1;
     atomic_signal_fence(memory_order_seq_cst);
@@ -262,7 +265,7 @@ static int pack(union parcel *parcel, const void *data, size_t length)
 
 int usp_buffer_put(struct usp_channel *channel, const void *data, size_t length)
 {
-    void *slot = slot_of(channel, channel->written), *block = NULL;
+    void *slot = slot_of(channel, usp_counted(channel, USP_WRITER)), *block = NULL;
     if (channel->type == UVCSP_TYPE_PLAIN) {
         usp_copy(slot, data, channel->size);
     } else if (channel->type == UVCSP_TYPE_END) {
@@ -276,7 +279,7 @@ int usp_buffer_put(struct usp_channel *channel, const void *data, size_t length)
         block = block_of(&parcel);
     }
     USP_FAILPOINT("buffer-filled");
-    step(&channel->written);
+    step(channel, USP_WRITER);
     USP_FAILPOINT("buffer-put");
     if (block)
         usp_arena_set_owner(block, USP_NOBODY);
@@ -285,17 +288,17 @@ int usp_buffer_put(struct usp_channel *channel, const void *data, size_t length)
 
 void usp_buffer_skip(struct usp_channel *channel)
 {
-    void *block = usp_buffer_block(channel, channel->read);
+    void *block = usp_buffer_block(channel, usp_counted(channel, USP_READER));
     if (block)
         usp_arena_set_owner(block, usp_worker_index());
     USP_FAILPOINT("buffer-read");
-    step(&channel->read);
+    step(channel, USP_READER);
     USP_FAILPOINT("buffer-got");
 }
 
 int usp_buffer_get(struct usp_channel *channel, void *value)
 {
-    const void *slot = slot_of(channel, channel->read);
+    const void *slot = slot_of(channel, usp_counted(channel, USP_READER));
     void *block = NULL;
     if (fixed(channel)) {
         usp_copy(value, slot, channel->size);

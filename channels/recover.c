@@ -19,6 +19,7 @@
 
 #include "channels/channel.h"
 #include "channels/io.h"
+#include "channels/lane.h"
 #include "channels/lock.h"
 #include "channels/transfer.h"
 #include "runtime/arena.h"
@@ -104,7 +105,7 @@ static void rebuild_queues(struct usp_channel *channel, unsigned dead)
 static void finish_refill(struct usp_channel *channel)
 {
     struct usp_task *task = channel->refill;
-    if (task && usp_arena_is(task, USP_BLOCK_TASK) && channel->written != channel->refill_written) {
+    if (task && usp_arena_is(task, USP_BLOCK_TASK) && usp_counted(channel, USP_WRITER) != channel->refill_written) {
         uint64_t commit = atomic_load(&task->commit);
         if (usp_commit_state(commit) == USP_CLAIMED)
             atomic_compare_exchange_strong(&task->commit, &commit, commit | USP_DONE);
@@ -149,13 +150,14 @@ static void disinherit(void *block, enum usp_block_kind kind)
 
 static void repair(struct usp_channel *channel, unsigned dead)
 {
+    usp_lanes_complete(channel);
     finish_refill(channel);
     finish_passing(channel, dead);
     rebuild_queues(channel, dead);
     channel->n_refs = channel->held;
     channel->n_ends[0] = channel->n_ends[1] = 0;
     usp_arena_each(USP_BLOCK_END, count_end, channel);
-    for (uint32_t n = channel->read; n != channel->written; n++)
+    for (uint32_t n = usp_counted(channel, USP_READER); n != usp_counted(channel, USP_WRITER); n++)
         disinherit(usp_buffer_block(channel, n),
                    channel->type == UVCSP_TYPE_END ? USP_BLOCK_END : USP_BLOCK_MESSAGE);
     disinherit((void *)(uintptr_t)channel->cause, USP_BLOCK_TEXT);
@@ -184,6 +186,16 @@ static bool repair_and_unlock(struct usp_channel *channel, unsigned dead)
 
 /* ---- locks ---- */
 
+/* The word `lock`, from who had it, or from nobody. */
+static bool take_lock(struct usp_channel *channel, uint16_t from)
+{
+    if (!atomic_compare_exchange_strong(&channel->lock, &from, (uint16_t)(usp_worker_index() + 1)))
+        return false;
+    if (channel->laned)
+        usp_lanes_clear(channel);
+    return true;
+}
+
 /* A channel that was biased to the dead one, or whose bias it was about to take away. Where it is
    inside it may yet have been about to retreat, because the bias had been taken; so whoever repairs
    takes the lock's word besides, and where somebody has that there is nothing to repair. A bias
@@ -191,11 +203,10 @@ static bool repair_and_unlock(struct usp_channel *channel, unsigned dead)
 static bool seize_bias(struct usp_channel *channel, unsigned dead)
 {
     uint32_t dead_inside = channel->home == dead ? 1 : dead + USP_REPAIRING;
-    uint16_t nobody = 0;
     if (atomic_load(&channel->inside) == dead_inside &&
         atomic_compare_exchange_strong(&channel->inside, &dead_inside,
                                        usp_worker_index() + USP_REPAIRING)) {
-        bool locked = atomic_compare_exchange_strong(&channel->lock, &nobody, (uint16_t)(usp_worker_index() + 1));
+        bool locked = take_lock(channel, 0);
         atomic_store(&channel->inside, 0);
         if (locked && !repair_and_unlock(channel, dead))
             return false;
@@ -214,11 +225,11 @@ static void seize_lock(void *block, unsigned owner, void *arg)
     uint16_t held = (uint16_t)(dead + 1);
     if (!usp_arena_is(channel, USP_BLOCK_CHANNEL) || channel->magic != USP_CHANNEL_MAGIC)
         return;
+    usp_lanes_seize(channel, dead);
     if ((atomic_load(&channel->bias) || atomic_load(&channel->inside)) &&
         !seize_bias(channel, dead))
         return;
-    if (atomic_load(&channel->lock) == held &&
-        atomic_compare_exchange_strong(&channel->lock, &held, (uint16_t)(usp_worker_index() + 1)))
+    if (atomic_load(&channel->lock) == held && take_lock(channel, held))
         repair_and_unlock(channel, dead);
 }
 

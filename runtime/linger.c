@@ -13,6 +13,9 @@
    the one from the other, each worker adds up for each processor how long it has used it when it gives it up: the
    time that others of the program have used is not lost.
 
+   A process that waits at a buffer may look for some microseconds before it parks at all (channels/lane.h), as long as a
+   worker that waits awake finds its partner on another processor. Looks in vain are followed by more and more waits without.
+
    UVCSP_SPIN=0 in the environment: never. */
 #include <sched.h>
 #include <stdlib.h>
@@ -28,6 +31,7 @@
 #define LOSS_SHARE 1000   /* a loss of that many ticks is made up for by sleeping once at once */
 #define MOST_SKIPPED 16384
 #define PAUSES 64         /* looks at the mailbox in a round */
+#define MOST_VAIN_LOOKS 64
 #define FIRST_SKIPPED 8   /* a worker that lives for a moment does not try */
 
 static struct {
@@ -36,6 +40,8 @@ static struct {
     unsigned begun;       /* it has slept at once so many times, and did not think of anything else */
     unsigned skip;        /* so many times more it sleeps at once */
     unsigned penalty;     /* what `skip` will be */
+    unsigned skip_looks;  /* the same, for looks before a process parks ... */
+    unsigned vain_looks;  /* ... and its penalty */
     unsigned processor;
     uint64_t since;       /* it has had its processor */
     uint64_t theirs;      /* ticks of this try in which other workers had it */
@@ -79,7 +85,7 @@ void usp_linger_reset(void)
 void usp_linger_forget(void)
 {
     linger.yield_first = false;
-    linger.begun = linger.skip = linger.penalty = 0;
+    linger.begun = linger.skip = linger.penalty = linger.skip_looks = linger.vain_looks = 0;
     usp_processor_back();
 }
 
@@ -106,6 +112,27 @@ static bool others(bool *usedp)
         usp_sleep_look(); /* a frame on a link */
     usp_sched_hooks.drain();
     return usp_sched.head != NULL;
+}
+
+bool usp_may_look_first(void)
+{
+    if (linger.never || linger.begun < FIRST_SKIPPED || linger.skip > 0 || linger.yield_first || usp_sched.head ||
+        usp_sched.turns <= 1 ||
+        atomic_load_explicit(&usp_worker_of(usp_worker_index())->mailbox, memory_order_relaxed))
+        return false;
+    if (linger.skip_looks > 0) {
+        linger.skip_looks--;
+        return false;
+    }
+    usp_sched.turns--;
+    return true;
+}
+
+void usp_looked_first(bool found)
+{
+    unsigned vain = found ? linger.vain_looks / 2 : 2 * linger.vain_looks + 1;
+    linger.vain_looks = vain < MOST_VAIN_LOOKS ? vain : MOST_VAIN_LOOKS;
+    linger.skip_looks = found ? 0 : linger.vain_looks;
 }
 
 static bool wait_awake(uint64_t start)

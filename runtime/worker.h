@@ -215,6 +215,10 @@ extern struct usp_worker_hooks usp_worker_hooks;
 /* Waits awake, for a moment and only if that has paid lately. False: it did not try. Else all that is looked
    at before a worker sleeps has to be looked at anew. */
 bool usp_linger(void);
+/* May the calling process, which has to wait for another worker, look awake for some microseconds before it parks? That counts as a
+   turn. Then it says whether it has found what it waits for. */
+bool usp_may_look_first(void);
+void usp_looked_first(bool found);
 /* This worker is about to give up its processor, and has it back. */
 void usp_processor_leave(void);
 void usp_processor_back(void);

@@ -1,0 +1,37 @@
+/* The lanes of a buffer that several workers use.
+
+   Writers and readers of such a buffer need not keep each other out as long as it is neither full nor empty: the
+   lock would go to and fro between two processors, with a message each time. So each side has a lane: a lock of its
+   own, the count of what has entered or left, and what it has last seen of the other side's count. Both counts are looked at
+   together only when a lane finds the buffer full or empty by what it has seen (as in Lamport's ring, "Proving the correctness of
+   multiprocess programs", 1977, with the counts kept as in Lee et al., "A lock-free, cache-efficient shared ring buffer", 2009).
+
+   Everything else is done under the lock of the channel as before: to wait, to choose, to end it, to look at it. Who takes that
+   lock waits until nobody is in a lane, and who has taken a lane looks whether somebody has the lock; each of the two first
+   writes, with a full barrier, and then looks (Dekker). So who is in a lane excludes whoever has the lock, and both
+   see the buffer as it is.
+
+   A lane holds up nobody but for a copy. Of what it guards nothing can be half done: a message is in, or out, by
+   one store. So the lane of a worker that has died is freed, and no more (recover.c).
+
+   Only buffers of plain values have lanes, and not those of one message, which are full or empty all the time. They are
+   made when a second worker is to have an end, and stay. */
+#ifndef USP_CHANNELS_LANE_H
+#define USP_CHANNELS_LANE_H
+
+#include "channels/channel.h"
+
+/* Gives the channel lanes, if they are of use for it and the arena has room; the lock is held, and not by bias. */
+void usp_lanes_make(struct usp_channel *channel);
+/* After a crash of who was making them; the same. */
+void usp_lanes_complete(struct usp_channel *channel);
+/* Frees what a worker that has died held. */
+void usp_lanes_seize(struct usp_channel *channel, unsigned dead);
+
+/* READ or WRITE at a channel with lanes by an end that has not retired, no lock held, if that is all there is to do. False:
+   nothing was done. It is full or empty, or somebody waits or has the lock, or it has ended. */
+bool usp_lane_use(struct usp_channel *channel, enum usp_side side, void *value);
+/* The same. Where it is full or empty, it is waited for a moment whether the other side, in another worker, does something. */
+bool usp_lane_await(struct usp_channel *channel, enum usp_side side, void *value);
+
+#endif
