@@ -21,6 +21,7 @@
 #include "channels/lane.h"
 #include "channels/lock.h"
 #include "channels/transfer.h"
+#include "runtime/foresight.h"
 #include "runtime/report.h"
 
 static inline bool good(const struct usp_end *end, enum usp_side side)
@@ -231,6 +232,7 @@ static inline __attribute__((always_inline)) void park(struct usp_channel *chann
         void *sp = next->sp;
         if (__builtin_expect(!sp, 0))
             return park_for_unborn(fibre, next);
+        usp_foresee(next);
         usp_sched.current = next;
         return usp_park_tail(&fibre->sp, sp);
     }

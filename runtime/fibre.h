@@ -38,6 +38,11 @@ struct usp_habit {
     uint32_t missed;             /* choices that were others */
 };
 
+/* Of foresight.h: a fibre, and addresses of what it needs when it goes on. */
+struct usp_ahead {
+    const void *fibre, *task, *sp;
+};
+
 /* What a fibre is from when it is made. One that has not run yet is this and no more, at the head of a record of the
    process floor; it is in the run queue, and gets a stack when its turn comes. */
 struct usp_unborn {
@@ -66,6 +71,7 @@ struct __attribute__((may_alias)) usp_fibre {
             bool warm;           /* in the list of free stacks: it waits where it runs the next process */
         };
     };
+    struct usp_ahead ahead;      /* who was resumed some turns later, the last time */
     void *process;               /* of the process floor: what it was before it was born */
     struct usp_source *sources;  /* armed by usp_sources.h */
     const char *called;          /* a function that may wait: its name; this one and the last begin anew by one store */

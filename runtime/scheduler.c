@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/foresight.h"
 #include "runtime/overflow.h"
 #include "runtime/report.h"
 #include "runtime/sources.h"
@@ -334,8 +335,10 @@ void usp_loop_for_ever(void)
             outside = false;
             usp_sched_count_run();
             struct usp_fibre *to = usp_pick();
-            if (to != usp_sched.loop_fibre)
+            if (to != usp_sched.loop_fibre) {
+                usp_foresee(to);
                 usp_switch_to(to);
+            }
         }
     }
 }

@@ -28,6 +28,13 @@
 #define USP_FAVOURS 8 /* readers in a row that come next, having been given a message */
 #define USP_TURNS 128 /* switches between two looks at the mailbox */
 
+#define USP_FORESIGHT 4 /* resumed meanwhile: the switches take about as long as what is asked for */
+struct usp_foresight {
+    unsigned turn;
+    unsigned trust; /* one more for each that was expected */
+    struct usp_fibre *recent[USP_FORESIGHT];
+};
+
 struct usp_sched {
     struct usp_fibre *current;
     int turns;                     /* switches left until the loop's fibre gets one; 1 with a seed */
@@ -43,6 +50,7 @@ struct usp_sched {
     uint64_t seed;                 /* state of the generator; 0: none */
     uint64_t polled;               /* ticks when libuv last had a turn */
     uv_loop_t *loop;               /* NULL in a new worker that has not needed one yet */
+    struct usp_foresight foresight; /* foresight.h */
     _Atomic uint32_t *runs;        /* in the worker table: usp_sched_count_run(); or NULL */
 };
 extern struct usp_sched usp_sched;
