@@ -1,14 +1,11 @@
 /* The lock of a channel: biased to one worker, taken away by another, held against a crowd. */
 #include <linux/membarrier.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "channels/lock.h"
 #include "tests/channels/floor.h"
-
-enum { STRANGER = 7, ANOTHER = 9 };
+#include "tests/channels/strangers.h"
 
 static struct usp_channel *channel_of_ints(void)
 {
@@ -18,34 +15,6 @@ static struct usp_channel *channel_of_ints(void)
 static uint32_t bias_of(struct usp_channel *channel)
 {
     return atomic_load(&channel->bias);
-}
-
-/* A process that takes itself for that worker. */
-static pid_t as_worker(unsigned index, void (*fn)(struct usp_channel *, int *), struct usp_channel *channel,
-                       int *shared)
-{
-    pid_t pid = fork();
-    ck_assert_int_ge(pid, 0);
-    if (pid == 0) {
-        usp_set_worker(index);
-        fn(channel, shared);
-        _exit(0);
-    }
-    return pid;
-}
-
-static void ended_well(pid_t pid)
-{
-    int status;
-    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    ck_assert_int_eq(status, 0);
-}
-
-static int *shared_ints(void)
-{
-    int *ints = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    ck_assert_ptr_ne(ints, MAP_FAILED);
-    return ints;
 }
 
 /* Else a barrier would not reach it. */
