@@ -52,7 +52,8 @@ static void settle(struct usp_channel *channel, unsigned worker)
     usp_unbias(channel); /* the word names its holder, if this worker dies here; `inside` speaks of the new home */
     if (!first) {
         channel->far = 1;
-        usp_lanes_make(channel);
+        if (!channel->lenient) /* else the floor above says whether it goes by the counts itself */
+            usp_lanes_make(channel);
         usp_link_expect(); /* some of its processes may wait there already */
         return;
     }

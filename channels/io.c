@@ -249,22 +249,22 @@ static int wait_for_partner(struct usp_end *end, void *value, const struct usp_b
     return usp_after_wait(self, offer, armed);
 }
 
-static bool use_lane(struct usp_end *end, void *value, bool may_wait)
+static bool has_lane(const struct usp_end *end)
 {
-    enum usp_side side = (enum usp_side)end->side;
-    if (end->retired | end->looks)
-        return false;
-    return may_wait ? usp_lane_await(end->channel, side, value) : usp_lane_use(end->channel, side, value);
+    return end->channel->laned && !(end->retired | end->looks);
 }
 
 static int transact_bytes(struct usp_end *end, void *value, const struct usp_bytes *bytes,
                           double seconds, int none, const char *site)
 {
     struct usp_channel *channel = end->channel;
+    enum usp_side side = (enum usp_side)end->side;
     double deadline = 0;
+    bool looked = false;
     for (;;) {
         struct usp_offer *offer;
-        if (channel->laned && use_lane(end, value, seconds != 0))
+        if (has_lane(end) && (usp_lane_use(channel, side, value) ||
+                              (seconds != 0 && !channel->common && usp_lane_await(channel, side, value))))
             return 0;
         usp_lock(channel);
         int rc = usp_step(end, value, bytes, &offer);
@@ -285,6 +285,14 @@ static int transact_bytes(struct usp_end *end, void *value, const struct usp_byt
                 usp_fatal("%s: a callback of the loop must not wait; use the _try forms", site);
             usp_let_others_run();
             return none;
+        }
+        if (channel->common && has_lane(end) && !looked) { /* counted in, since others may free it meanwhile */
+            usp_common_use(fibre->task, channel->common);
+            usp_unlock(channel);
+            looked = true;
+            if (usp_lane_await(channel, side, value))
+                return 0;
+            continue;
         }
         double left = seconds;
         if (seconds > 0) {

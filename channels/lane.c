@@ -15,7 +15,7 @@ static void lay(struct usp_channel *channel)
 
 void usp_lanes_make(struct usp_channel *channel)
 {
-    if (channel->lanes || channel->capacity < 2 || channel->slow == USP_GENERALLY || channel->lenient)
+    if (channel->lanes || channel->capacity < 2 || channel->slow == USP_GENERALLY)
         return;
     struct usp_lane *lanes = usp_arena_alloc(2 * sizeof *lanes, USP_BLOCK_MESSAGE);
     if (!lanes)

@@ -6,6 +6,7 @@
 #include <uvcsp/queue.h>
 
 #include "channels/io.h"
+#include "channels/lane.h"
 #include "channels/lock.h"
 #include "ipc/queue.h"
 #include "ipc/sync.h"
@@ -75,6 +76,9 @@ static struct usp_store *make(long capacity, size_t size, enum uvcsp_type type, 
     usp_common_init(&queue->common, discard);
     queue->items->common = queue->idle->common = &queue->common;
     queue->items->lenient = USP_LENIENT;
+    usp_lock(queue->items);
+    usp_lanes_make(queue->items);
+    usp_unlock(queue->items);
     queue->in = nobodys(queue->items, USP_READER);
     queue->out = nobodys(queue->items, USP_WRITER);
     queue->resting = nobodys(queue->idle, USP_READER);

@@ -11,7 +11,7 @@ static bool unfinished(struct usp_store *queue)
 {
     struct usp_channel *items = queue->items;
     usp_lock(items);
-    int32_t n = (int32_t)(items->written + items->passed - queue->done);
+    int32_t n = (int32_t)(usp_counted(items, USP_WRITER) + items->passed - queue->done);
     usp_unlock(items);
     return n > 0;
 }
@@ -21,7 +21,7 @@ static bool count_done(struct usp_store *queue)
 {
     struct usp_channel *items = queue->items;
     usp_lock(items);
-    bool good = (int32_t)(items->read + items->passed - queue->done) > 0;
+    bool good = (int32_t)(usp_counted(items, USP_READER) + items->passed - queue->done) > 0;
     queue->done += good;
     usp_unlock(items);
     return good;
