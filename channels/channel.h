@@ -10,8 +10,8 @@
        wait         with all locks of the choice held: write the offers, open the commit word, enqueue
 
    Everything that has to survive a crash of its holder at any instruction is either one store, or can be
-   rebuilt: the queues from the offers of all open tasks, the buffer because `written` and `read` are its
-   only truth. */
+   rebuilt: the queues from the offers of all open tasks, the buffer because `written` and `read`, or
+   the counts of its lanes, are its only truth. */
 #ifndef USP_CHANNELS_CHANNEL_H
 #define USP_CHANNELS_CHANNEL_H
 
@@ -123,7 +123,7 @@ struct usp_channel {
     uint8_t far;                 /* its ends are, or have been, in more than one worker */
     uint16_t waits_last;         /* the worker of the last offer, for a guess */
     uint8_t plain_size;          /* `size`, where that is 4 or 8; else 0 */
-    uint8_t laned;               /* the buffer has lanes: they count what enters and leaves it, `written` and `read` do not */
+    _Atomic uint8_t laned;       /* the buffer has lanes: they count what enters and leaves it, `written` and `read` do not */
     uint32_t ticket;
     uint32_t written, read;      /* messages that ever entered, and left, the buffer */
     struct usp_queue waiting[2];
@@ -151,7 +151,7 @@ struct usp_channel {
     struct usp_task *maker;
     struct usp_channel *made_next, *made_prev; /* other channels of that maker */
     struct usp_task *refill;     /* a writer whose message is being moved into the buffer ... */
-    uint32_t refill_written;     /* ... and `written` before that */
+    uint32_t refill_written;     /* ... and the count of what had entered before that */
     struct usp_common *common;   /* what is freed although others use it, and this is its channel; or NULL */
     const char *cause;
     const char *site;
@@ -324,7 +324,7 @@ static inline struct usp_task *usp_claim_single(struct usp_offer *offer)
     return task;
 }
 /* The same for the first of that queue. It says on that it is queued: that it is not is said by the commit word
-   (usp_was_taken), and by what it writes there when it waits again. */
+   (usp_was_taken), and by what it writes there when it waits again, or makes that word say something else (depend_on). */
 static inline struct usp_task *usp_take_single(struct usp_queue *queue, struct usp_offer *offer)
 {
     queue->head = offer->next;
@@ -367,10 +367,16 @@ static inline struct usp_offer *usp_take(struct usp_channel *channel, enum usp_s
     return NULL;
 }
 
+/* Acquires what the lanes were made with. */
+static inline bool usp_is_laned(const struct usp_channel *channel)
+{
+    return __builtin_expect(atomic_load_explicit(&channel->laned, memory_order_acquire), 0);
+}
+
 /* The count of messages that ever entered the buffer, or left it; the lock is held. */
 static inline uint32_t *usp_count(struct usp_channel *channel, enum usp_side side)
 {
-    return channel->laned ? &channel->lanes[side].count : side == USP_WRITER ? &channel->written : &channel->read;
+    return usp_is_laned(channel) ? &channel->lanes[side].count : side == USP_WRITER ? &channel->written : &channel->read;
 }
 static inline uint32_t usp_counted(const struct usp_channel *channel, enum usp_side side)
 {

@@ -104,11 +104,12 @@ __attribute__((noinline)) static void with_lock(struct usp_end *end, void *value
     struct usp_channel *channel = end->channel;
     enum usp_side side = (enum usp_side)end->side;
     USP_ENTER();
-    if (channel->laned) {
+    if (usp_is_laned(channel)) {
         if (!usp_lane_use(channel, side, value))
             generally(end, value, site);
         return;
     }
+    USP_FAILPOINT("has-no-lanes");
     if (!usp_try_lock(channel))
         return generally(end, value, site);
     USP_MARK("channel-locked-fast");
@@ -116,7 +117,7 @@ __attribute__((noinline)) static void with_lock(struct usp_end *end, void *value
     bool done = false;
     if (channel->slow == USP_RENDEZVOUS)
         offer = usp_take(channel, usp_other(side));
-    else if (channel->slow != USP_GENERALLY && !channel->lenient)
+    else if (channel->slow != USP_GENERALLY && !channel->lenient && !usp_is_laned(channel)) /* now */
         done = usp_use_buffer(end, value);
     atomic_store_explicit(&channel->lock, 0, memory_order_release);
     USP_MARK("channel-unlocked-fast");

@@ -251,7 +251,7 @@ static int wait_for_partner(struct usp_end *end, void *value, const struct usp_b
 
 static bool has_lane(const struct usp_end *end)
 {
-    return end->channel->laned && !(end->retired | end->looks);
+    return usp_is_laned(end->channel) && !(end->retired | end->looks);
 }
 
 static int transact_bytes(struct usp_end *end, void *value, const struct usp_bytes *bytes,

@@ -8,8 +8,7 @@
 /* From here on the counts are the lanes'. What comes before has no effect without it. */
 static void lay(struct usp_channel *channel)
 {
-    atomic_signal_fence(memory_order_seq_cst);
-    channel->laned = 1;
+    atomic_store_explicit(&channel->laned, 1, memory_order_release);
     USP_FAILPOINT("lanes-laid");
 }
 
@@ -32,7 +31,7 @@ void usp_lanes_make(struct usp_channel *channel)
 
 void usp_lanes_complete(struct usp_channel *channel)
 {
-    if (!channel->lanes || channel->laned)
+    if (!channel->lanes || usp_is_laned(channel))
         return;
     usp_arena_set_owner(channel->lanes, USP_NOBODY);
     lay(channel);
@@ -40,7 +39,7 @@ void usp_lanes_complete(struct usp_channel *channel)
 
 void usp_lanes_seize(struct usp_channel *channel, unsigned dead)
 {
-    if (!channel->laned)
+    if (!usp_is_laned(channel))
         return;
     for (enum usp_side side = USP_READER; side <= USP_WRITER; side++) {
         uint32_t holder = dead + 1;
@@ -99,14 +98,16 @@ static uint32_t ready(const struct usp_channel *channel, enum usp_side side)
     return side == USP_READER ? others - own : channel->capacity - (own - others);
 }
 
+/* As many rounds at most, where the clock is a coarse one. */
 static void pause_for(uint32_t ticks)
 {
     uint64_t start = usp_ticks();
+    uint32_t rounds = 0;
     do {
 #if defined(__x86_64__)
         __builtin_ia32_pause();
 #endif
-    } while (usp_ticks() - start < ticks);
+    } while (usp_ticks() - start < ticks && ++rounds < ticks);
 }
 
 static uint32_t smaller(uint32_t a, uint32_t b)

@@ -6,6 +6,8 @@
    half of an asymmetric Dekker protocol: Dice, Huang, Yang, "Asymmetric Dekker synchronization", 2001),
    and waits until the owner is not inside. From then on the lock is a word that names its holder.
 
+   A buffer that several workers use has lanes besides (lane.h): who has taken the word waits until nobody is in one.
+
    An ordinary program never comes to that: the parent takes the bias away when it makes an end for another
    worker, before that worker exists. */
 #ifndef USP_CHANNELS_LOCK_H
@@ -66,7 +68,7 @@ static inline bool usp_try_lock(struct usp_channel *channel)
     if (atomic_load_explicit(&channel->bias, memory_order_acquire) != 0 ||
         !atomic_compare_exchange_strong(&channel->lock, &nobody, (uint16_t)(usp_sched.worker + 1)))
         return false;
-    if (__builtin_expect(channel->laned, 0)) {
+    if (usp_is_laned(channel)) {
         USP_MARK("lock-taken-of-lanes");
         usp_lanes_clear(channel);
     }

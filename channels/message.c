@@ -238,7 +238,7 @@ size_t usp_buffer_length(const struct usp_channel *channel)
 static inline void step(struct usp_channel *channel, enum usp_side side)
 {
     uint32_t *count = usp_count(channel, side);
-    if (channel->laned) /* else a lane might pass by what it has seen, of which it looks for just that number */
+    if (usp_is_laned(channel)) /* else a lane might pass by what it has seen, of which it looks for just that number */
         channel->lanes[side].seen = channel->lanes[usp_other(side)].count;
     atomic_signal_fence(memory_order_seq_cst);
     *(volatile uint32_t *)count = *count + 1;

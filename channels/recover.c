@@ -5,7 +5,7 @@
 
        queues    anew, from the offers of every task that is open, in the order of their tickets
        counts    from the records of ends: one counts if its magic says so
-       buffer    `written` and `read` say what is in it; that belongs to nobody
+       buffer    `written` and `read`, or the counts of its lanes, say what is in it; that belongs to nobody
        ended     is stored before the counts go down, and whoever waits is sent to look again
 
    Then the dead one's offers are withdrawn and its ends go, which poisons their channels with the
@@ -191,7 +191,7 @@ static bool take_lock(struct usp_channel *channel, uint16_t from)
 {
     if (!atomic_compare_exchange_strong(&channel->lock, &from, (uint16_t)(usp_worker_index() + 1)))
         return false;
-    if (channel->laned)
+    if (usp_is_laned(channel))
         usp_lanes_clear(channel);
     return true;
 }

@@ -15,6 +15,8 @@ static void depend_on(struct usp_task *self, unsigned worker)
 {
     self->woken = 0;
     self->outcome = 0;
+    usp_wait_of(self)->first.queued = 0; /* else nothing would say any more that it is not (usp_was_taken) */
+    atomic_signal_fence(memory_order_seq_cst);
     atomic_store_explicit(&self->commit, usp_commit_claimed(worker, 0), memory_order_release);
 }
 

@@ -231,7 +231,7 @@ static void bury_stillborn(void)
     }
 }
 
-/* The stack is not used again before the switch, and `next` is all that is written into it; but where the next
+/* The stack is not used again before the switch, and `next` is all that is written into it (and `ahead`, later: foresight.h); but where the next
    fibre is born on this very stack that writes the words which lie on top of it, where a fibre began that
    will never return. Where more is written, or the stack is known to others, the next one is taken first. */
 void usp_fibre_exit(void)

@@ -56,6 +56,15 @@ void failpoint_forget(void)
     shared->died_at = NULL;
 }
 
+static const char *calls_at;
+static void (*calls)(void);
+
+void failpoint_call(const char *name, void (*fn)(void))
+{
+    calls_at = name;
+    calls = fn;
+}
+
 void failpoint_die_by(void (*die)(void))
 {
     die_by = die;
@@ -96,6 +105,8 @@ void usp_failpoint(const char *name)
     if (!shared)
         return;
     find(name, true);
+    if (calls && strcmp(calls_at, name) == 0)
+        calls();
     if (own.left == 0 || (own.name && strcmp(own.name, name) != 0) || --own.left > 0)
         return;
     shared->died_at = name;

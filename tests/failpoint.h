@@ -22,6 +22,9 @@ void failpoint_arm_children(long nth, const char *name);
 const char *failpoint_died_at(void);
 void failpoint_forget(void);
 
+/* Whoever comes to a mark of that name in this worker calls `fn` there, and goes on. NULL: no more. */
+void failpoint_call(const char *name, void (*fn)(void));
+
 /* How it dies: SIGKILL, or what this does. */
 void failpoint_die_by(void (*die)(void));
 

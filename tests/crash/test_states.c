@@ -1,5 +1,6 @@
 /* A worker dies, in each of several ways, in each state that it can be in. Those who are left see
    poison with its cause, soon; PAR counts one; nothing is left behind. */
+#include "channels/lock.h"
 #include "tests/crash/crash.h"
 #include "tests/failpoint.h"
 
@@ -365,6 +366,62 @@ TEST(in_a_refill_before_the_message_is_in, EACH_WAY)
 TEST(in_a_refill_when_the_message_is_in, EACH_WAY)
 {
     die_in_a_refill(_i, "refilled");
+}
+
+/* ---- a worker that is held up ---- */
+
+static struct {
+    _Atomic int held, adopted;
+} *meeting;
+
+static void wait_until_it_is_adopted(void)
+{
+    failpoint_call(NULL, NULL);
+    meeting->held = 1;
+    while (!meeting->adopted)
+        sched_yield();
+}
+
+PROCESS(adopts_an_end, IN(uvcsp_end, from))
+{
+    while (!meeting->held)
+        sched_yield();
+    OUT_END(int) out = AS_OUT(int, READ(from));
+    meeting->adopted = 1;
+    RETIRE(out);
+}
+
+/* It has found that there are no lanes, and takes the lock when there are. */
+PROCESS(writes_while_another_adopts, OUT(uvcsp_end, to))
+{
+    CHAN(int) c = CHANNEL(int, .capacity = 4);
+    struct usp_channel *channel = (struct usp_channel *)c;
+    IN_END(int) in = IN_OF(c);
+    OUT_END(int) out = OUT_OF(c);
+    WRITE(to, MOBILE(OUT_OF(c)));
+    usp_lock(channel);
+    usp_unbias(channel);
+    usp_unlock(channel);
+    failpoint_call("has-no-lanes", wait_until_it_is_adopted);
+    WRITE(out, 7);
+    MUST(meeting->adopted && channel->laned);
+    int x = 0;
+    MUST_BE(uvcsp_read_try(in, &x), UVCSP_OK);
+    MUST_BE(x, 7);
+    RETIRE(in);
+    RETIRE(out);
+    uvcsp_channel_free(c);
+}
+
+TEST(a_message_written_while_a_buffer_gets_lanes_is_in_it)
+{
+    if (house_light())
+        return;
+    meeting = seen_by_all(sizeof *meeting);
+    failpoints_share();
+    CHAN(uvcsp_end) to = CHANNEL(uvcsp_end, .capacity = 1);
+    ck_assert_int_eq(PAR(writes_while_another_adopts(to), adopts_an_end(to)), 0);
+    uvcsp_channel_free(to);
 }
 
 SUITE("states", .before = default_signals, .after = uvcsp_shutdown)

@@ -206,6 +206,25 @@ static int one_with_neighbours(enum uvcsp_carrier carrier)
                WORKER(reader(c, 6, SURVIVES), reader(c, 6, SURVIVES)), reader(c, 6, SURVIVES));
 }
 
+static int a_writer_by_plain_calls(enum uvcsp_carrier carrier)
+{
+    CHAN(int) c = INTS(.capacity = 1);
+    return PAR(plain_writer(c, 0, 8, DIES), plain_reader(c), plain_writer(c, 1, 8, SURVIVES));
+}
+
+static int a_writer_by_plain_calls_to_lanes(enum uvcsp_carrier carrier)
+{
+    CHAN(int) c = INTS(.capacity = 3);
+    return PAR(plain_writer(c, 0, 8, DIES), plain_reader(c), plain_writer(c, 1, 8, SURVIVES));
+}
+
+/* That its last plain READ is over nothing says any more but its commit word. */
+static int a_writer_that_has_read_before(enum uvcsp_carrier carrier)
+{
+    CHAN(large) c = LARGES();
+    return PAR(has_read_before(c), large_reader(c, 9, SURVIVES), large_writer(c, 1, 2, SURVIVES));
+}
+
 /* The victim is a child of the parent's, so that PAR counts nobody. */
 static int a_child_at_its_birth(enum uvcsp_carrier carrier)
 {
@@ -317,6 +336,9 @@ WALK(a_supervisor)
 WALK(one_that_makes_and_frees_channels)
 WALK(one_that_starts_light_processes)
 WALK(one_with_neighbours)
+WALK(a_writer_by_plain_calls)
+WALK(a_writer_by_plain_calls_to_lanes)
+WALK(a_writer_that_has_read_before)
 WALK(a_child_at_its_birth)
 
 /* ---- is every mark passed at all? ---- */
@@ -341,7 +363,7 @@ TEST(no_marked_step_is_left_out, .seconds = 60)
         a_receiver_of_ends, a_sender_of_buffered_ends, a_receiver_of_buffered_ends,
         a_choice_that_offers_an_end, a_parent, a_parent_with_a_channel, a_reader_of_a_lenient_buffer,
         one_that_is_counted_in, a_supervisor, one_that_makes_and_frees_channels, one_that_starts_light_processes,
-        one_with_neighbours,
+        one_with_neighbours, a_writer_by_plain_calls,
     };
     /* clang-format on */
     if (house_light())

@@ -72,6 +72,23 @@ PROCESS(reader, IN(int, in), VAL(int, n), VAL(enum role, role))
         ;
 }
 
+/* The same by WRITE and READ. */
+PROCESS(plain_writer, OUT(int, out), VAL(int, who), VAL(int, n), VAL(enum role, role))
+{
+    if (role == DIES)
+        become_the_victim();
+    for (int id = who * EACH; id < who * EACH + n; id++) {
+        ledger->tried[id] = 1;
+        WRITE(out, id);
+    }
+}
+
+PROCESS(plain_reader, IN(int, in))
+{
+    for (;;)
+        enter_got(READ(in));
+}
+
 PROCESS(chooser, IN(int, in), OUT(int, out), VAL(int, who), VAL(int, n), VAL(enum role, role))
 {
     if (role == DIES)
@@ -97,7 +114,7 @@ typedef struct {
     char bytes[300000]; /* more than a socket takes at once */
 } large;
 
-PROCESS(large_writer, OUT(large, out), VAL(int, who), VAL(int, n), VAL(enum role, role))
+static void write_large_ones(OUT_END(large) out, int who, int n, enum role role)
 {
     large *message = malloc(sizeof *message);
     if (role == DIES)
@@ -110,6 +127,28 @@ PROCESS(large_writer, OUT(large, out), VAL(int, who), VAL(int, n), VAL(enum role
             break;
     }
     free(message);
+}
+
+PROCESS(large_writer, OUT(large, out), VAL(int, who), VAL(int, n), VAL(enum role, role))
+{
+    write_large_ones(out, who, n, role);
+}
+
+PROCESS(reads_then_writes, IN(int, in), OUT(large, out))
+{
+    (void)READ(in);
+    write_large_ones(out, 0, 2, DIES);
+}
+
+PROCESS(writes_one, OUT(int, out))
+{
+    WRITE(out, 0);
+}
+
+PROCESS(has_read_before, OUT(large, out))
+{
+    CHAN(int) c = CHANNEL(int);
+    CO(reads_then_writes(c, out), writes_one(c));
 }
 
 PROCESS(large_reader, IN(large, in), VAL(int, n), VAL(enum role, role))
