@@ -26,7 +26,7 @@ struct usp_fibre;
    as they were when it was given back (NULL and false if it never was), and everything else undefined. NULL: no
    memory. */
 struct usp_fibre *usp_stack_take(void);
-/* Back to the free list; its memory stays readable until the next usp_stack_take(). */
+/* Back to the free list; its memory stays readable, and its record (foresight.h) writable, until the next usp_stack_take(). */
 void usp_stack_give(struct usp_fibre *fibre);
 
 /* USP_STACK_SPARE bytes beside the stacks, after the first usp_stack_take(): one mapping less to copy for a fork. */
