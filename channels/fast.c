@@ -203,6 +203,15 @@ static inline void wait_at(struct usp_task *self, struct usp_end *end)
     wait->first.length = end->channel->size;
 }
 
+/* Where it goes on it needs the end and the channel at which it waited, as a rule. */
+static inline __attribute__((always_inline)) void foresee(struct usp_fibre *next)
+{
+    if (__builtin_expect(!usp_foresees(), 1))
+        return;
+    const struct usp_wait *wait = next->task ? usp_wait_of(next->task) : NULL;
+    usp_foresee(next, wait ? wait->end : NULL, wait ? wait->first.channel : NULL);
+}
+
 /* The lock is held by bias, and nobody waits. */
 static inline __attribute__((always_inline)) void park(struct usp_channel *channel, struct usp_end *end,
                                                        enum usp_side side, void *value, const char *site)
@@ -233,7 +242,7 @@ static inline __attribute__((always_inline)) void park(struct usp_channel *chann
         void *sp = next->sp;
         if (__builtin_expect(!sp, 0))
             return park_for_unborn(fibre, next);
-        usp_foresee(next);
+        foresee(next);
         usp_sched.current = next;
         return usp_park_tail(&fibre->sp, sp);
     }

@@ -40,7 +40,7 @@ struct usp_habit {
 
 /* Of foresight.h: a fibre, and addresses of what it needs when it goes on. */
 struct usp_ahead {
-    const void *fibre, *task, *sp;
+    const void *fibre, *task, *sp, *others[2]; /* these the floor above knows */
 };
 
 /* What a fibre is from when it is made. One that has not run yet is this and no more, at the head of a record of the

@@ -19,10 +19,15 @@
 #define USP_LOST_TRUST 4         /* by a fibre that was not expected */
 #define USP_ENOUGH_TRUST 8
 
-/* `fibre` is about to be resumed. */
-static inline __attribute__((always_inline)) void usp_foresee(struct usp_fibre *fibre)
+static inline bool usp_foresees(void)
 {
-    if (__builtin_expect(usp_sched.n_live < USP_FORESIGHT_FROM, 1))
+    return usp_sched.n_live >= USP_FORESIGHT_FROM;
+}
+
+/* `fibre` is about to be resumed. `one`, `another`: what else it needs then, or NULL. */
+static inline __attribute__((always_inline)) void usp_foresee(struct usp_fibre *fibre, const void *one, const void *another)
+{
+    if (__builtin_expect(!usp_foresees(), 1))
         return;
     struct usp_foresight *foresight = &usp_sched.foresight;
     struct usp_fibre **slot = &foresight->recent[foresight->turn++ % USP_FORESIGHT], *then = *slot;
@@ -34,13 +39,15 @@ static inline __attribute__((always_inline)) void usp_foresee(struct usp_fibre *
             foresight->trust++;
     } else {
         foresight->trust -= foresight->trust < USP_LOST_TRUST ? foresight->trust : USP_LOST_TRUST;
-        then->ahead = (struct usp_ahead){fibre, fibre->task, fibre->sp};
+        then->ahead = (struct usp_ahead){fibre, fibre->task, fibre->sp, {one, another}};
     }
     if (foresight->trust >= USP_ENOUGH_TRUST) {
         for (size_t line = 0; line < 2; line++) {
             __builtin_prefetch((const char *)fibre->ahead.fibre + 64 * line, 1);
             __builtin_prefetch((const char *)fibre->ahead.sp + 64 * line, 1);
         }
+        __builtin_prefetch(fibre->ahead.others[0]);
+        __builtin_prefetch(fibre->ahead.others[1], 1);
         for (size_t line = 0; line < 3; line++)
             __builtin_prefetch((const char *)fibre->ahead.task + 64 * line, 1);
     }

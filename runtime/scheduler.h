@@ -28,7 +28,7 @@
 #define USP_FAVOURS 8 /* readers in a row that come next, having been given a message */
 #define USP_TURNS 128 /* switches between two looks at the mailbox */
 
-#define USP_FORESIGHT 4 /* resumed meanwhile: the switches take about as long as what is asked for */
+#define USP_FORESIGHT 6 /* resumed meanwhile: the switches take about as long as what is asked for */
 struct usp_foresight {
     unsigned turn;
     unsigned trust; /* one more for each that was expected */
