@@ -21,8 +21,8 @@ extern bool (*usp_nests)(struct usp_end *end, const void *value);
 /* A slot of the buffer has become free: waiting writers move up. The lock is held. */
 void usp_refill(struct usp_channel *channel);
 
-/* READ or WRITE of a plain value through the buffer, which has no lanes; the lock is held. False: nothing was done, since it is empty or full, or
-   readers wait. */
+/* READ or WRITE of a plain value through the buffer, which has no lanes; the lock is held. False: nothing was done, since it
+   is empty or full, or readers wait. */
 static inline bool usp_use_buffer(struct usp_end *end, void *value)
 {
     struct usp_channel *channel = end->channel;

@@ -26,8 +26,15 @@
 #define USP_REPAIRING 2u       /* in `inside`, with the repairer's index added */
 
 void usp_lock_slowly(struct usp_channel *channel);
-/* The word `lock` is this worker's: waits until nobody is in a lane (lane.h). */
 void usp_lanes_clear(struct usp_channel *channel);
+/* The word `lock` is this worker's: waits until nobody is in a lane, if there are any (lane.h). */
+static inline void usp_keep_lanes_clear(struct usp_channel *channel)
+{
+    if (!usp_is_laned(channel))
+        return;
+    USP_MARK("lock-taken-of-lanes");
+    usp_lanes_clear(channel);
+}
 
 static inline bool usp_lock_biased(struct usp_channel *channel)
 {
@@ -68,10 +75,7 @@ static inline bool usp_try_lock(struct usp_channel *channel)
     if (atomic_load_explicit(&channel->bias, memory_order_acquire) != 0 ||
         !atomic_compare_exchange_strong(&channel->lock, &nobody, (uint16_t)(usp_sched.worker + 1)))
         return false;
-    if (usp_is_laned(channel)) {
-        USP_MARK("lock-taken-of-lanes");
-        usp_lanes_clear(channel);
-    }
+    usp_keep_lanes_clear(channel);
     return true;
 }
 static inline void usp_lock(struct usp_channel *channel)

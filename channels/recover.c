@@ -191,8 +191,7 @@ static bool take_lock(struct usp_channel *channel, uint16_t from)
 {
     if (!atomic_compare_exchange_strong(&channel->lock, &from, (uint16_t)(usp_worker_index() + 1)))
         return false;
-    if (usp_is_laned(channel))
-        usp_lanes_clear(channel);
+    usp_keep_lanes_clear(channel);
     return true;
 }
 

@@ -24,11 +24,9 @@ static inline bool usp_foresees(void)
     return usp_sched.n_live >= USP_FORESIGHT_FROM;
 }
 
-/* `fibre` is about to be resumed. `one`, `another`: what else it needs then, or NULL. */
+/* Where usp_foresees(): `fibre` is about to be resumed. `one`, `another`: what else it needs then, or NULL. */
 static inline __attribute__((always_inline)) void usp_foresee(struct usp_fibre *fibre, const void *one, const void *another)
 {
-    if (__builtin_expect(!usp_foresees(), 1))
-        return;
     struct usp_foresight *foresight = &usp_sched.foresight;
     struct usp_fibre **slot = &foresight->recent[foresight->turn++ % USP_FORESIGHT], *then = *slot;
     *slot = fibre;

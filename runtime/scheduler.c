@@ -336,7 +336,8 @@ void usp_loop_for_ever(void)
             usp_sched_count_run();
             struct usp_fibre *to = usp_pick();
             if (to != usp_sched.loop_fibre) {
-                usp_foresee(to, NULL, NULL);
+                if (usp_foresees())
+                    usp_foresee(to, NULL, NULL);
                 usp_switch_to(to);
             }
         }
