@@ -72,8 +72,8 @@ static int have_link(struct usp_task *self, unsigned worker)
     depend_on(self, worker);
     int rc = usp_link_ready(worker, self);
     atomic_store_explicit(&self->commit, USP_NONE, memory_order_relaxed);
-    if (rc < 0 && (peer->generation != generation || atomic_load(&peer->state) != USP_WORKER_RUNNING))
-        return USP_RETRY;
+    if (peer->generation != generation || atomic_load(&peer->state) != USP_WORKER_RUNNING)
+        return USP_RETRY; /* whether or not there is a link by now: it may be to who came after it */
     return rc;
 }
 
@@ -117,8 +117,8 @@ static bool looks_by_itself(const struct usp_offer *reader, const struct usp_byt
 static int deliver_far(struct usp_channel *channel, struct usp_offer *reader,
                        const struct usp_bytes *bytes)
 {
-    if ((channel->carrier == UVCSP_SHARED || looks_by_itself(reader, bytes)) &&
-        leave_in_arena(reader, bytes))
+    bool waits = usp_current()->task; /* a callback of the loop cannot, until a link has it */
+    if ((channel->carrier == UVCSP_SHARED || !waits || looks_by_itself(reader, bytes)) && leave_in_arena(reader, bytes))
         return 0;
     if (bytes->length <= USP_STASH_LIMIT && !usp_link_is_ready(reader->task->worker) &&
         leave_in_arena(reader, bytes)) /* a short one does not wait for a link; the bell makes it */

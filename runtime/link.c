@@ -13,7 +13,7 @@
 #include "runtime/failpoint.h"
 #include "runtime/young.h"
 
-#define SMALL_PAYLOAD 8192 /* up to here a payload that the socket does not take is copied and queued */
+#define SMALL_PAYLOAD 8192 /* a request has room for so much, or for more */
 #define SCRATCH_SIZE 8192  /* small, for what is read here beyond the headers is copied once more */
 
 struct request {
@@ -255,18 +255,20 @@ static void on_written(uv_write_t *write, int status)
         usp_link_hooks.sent(stream, status);
 }
 
-/* Queues what the socket has not taken: `done` bytes of header and payload have gone. */
+/* Queues what the socket has not taken: `done` bytes of header and payload have gone. Of a process that waits for that
+   nothing is copied, however short it is: it must not be told that its message has gone as long as that could still be
+   lost with this worker. */
 static int queue_rest(struct link *link, struct request *request, const struct usp_frame *frame,
                       const char *payload, size_t done, struct usp_task *stream)
 {
     size_t header = done < sizeof *frame ? sizeof *frame - done : 0;
     size_t skip = done > sizeof *frame ? done - sizeof *frame : 0;
     size_t rest = frame->length - skip;
-    bool copy = !stream || rest <= SMALL_PAYLOAD;
+    bool copy = !stream;
     memcpy(request->copy, (const char *)frame + (sizeof *frame - header), header);
     if (copy && rest)
         memcpy(request->copy + header, payload + skip, rest);
-    request->stream = copy ? NULL : stream;
+    request->stream = stream;
     uv_buf_t buffers[2] = {
         {.base = request->copy, .len = header + (copy ? rest : 0)},
         {.base = copy ? NULL : (char *)(uintptr_t)payload + skip, .len = rest},
@@ -297,7 +299,7 @@ static int send_frame(unsigned worker, struct usp_frame *frame, const void *payl
     int rc = usp_links_to(worker, &link);
     if (rc < 0)
         return rc;
-    struct request *request = take_request(stream ? SMALL_PAYLOAD : frame->length);
+    struct request *request = take_request(stream ? 0 : frame->length);
     if (!request)
         return -ENOMEM;
     frame->worker = usp_worker_index();

@@ -318,6 +318,92 @@ STREAM(taking_a_stream_in_from_one_who_does_not_look, WORKER(victim_takes_in(sce
 STREAM(taking_a_stream_in, WORKER(victim_takes_in(scene.big), killer()),
        writes_whole_messages(scene.big))
 
+/* ---- behind a stream that does not go on ---- */
+
+typedef struct {
+    char bytes[6000]; /* too long for a waiting reader's offer, and no stream by itself */
+} sheet;
+
+static struct {
+    _Atomic int reads, held, told, arrived;
+} *queue;
+
+PROCESS(takes_a_big_one, IN(mebibyte, in))
+{
+    mebibyte *big = malloc(sizeof *big);
+    (void)uvcsp_read(in, big);
+    free(big);
+}
+
+PROCESS(takes_sheets, IN(sheet, in))
+{
+    static sheet one;
+    MUST_BE(uvcsp_read(in, &one), UVCSP_OK); /* now there is a link */
+    queue->reads = 1;
+    queue->arrived = uvcsp_read(in, &one) == UVCSP_OK;
+}
+
+/* Runs when its neighbours wait, and keeps its worker from reading. */
+PROCESS(holds_up)
+{
+    while (!queue->reads)
+        uvcsp_yield();
+    uvcsp_yield();
+    queue->held = 1;
+    while (victim->pid == 0)
+        sched_yield();
+}
+
+PROCESS(gives_a_big_one, OUT(mebibyte, out))
+{
+    mebibyte *big = calloc(1, sizeof *big);
+    while (!queue->held)
+        uvcsp_yield();
+    uvcsp_give(out, big, UVCSP_HERE);
+}
+
+PROCESS(gives_sheets, OUT(sheet, out))
+{
+    static sheet one;
+    uvcsp_give(out, &one, UVCSP_HERE);
+    while (!queue->held)
+        uvcsp_yield();
+    uvcsp_yield();
+    uvcsp_yield();
+    uvcsp_give(out, &one, UVCSP_HERE);
+    queue->told = 1;
+}
+
+PROCESS(killer_of_givers)
+{
+    while (!queue->held)
+        uvcsp_yield();
+    for (int i = 0; i < 9; i++)
+        uvcsp_yield();
+    die_now();
+}
+
+TEST(who_is_told_that_its_message_has_gone_and_dies_has_not_kept_it_behind_a_stream, EACH_WAY)
+{
+    struct scene scene;
+    if (house_light())
+        return;
+    make_scene(&scene, _i);
+    queue = seen_by_all(sizeof *queue);
+    CHAN(sheet) sheets = CHANNEL(sheet, .carrier = _i / WAYS ? UVCSP_SHARED : UVCSP_PIPE);
+    house_capture(2);
+    int failed = PAR(WORKER(takes_a_big_one(scene.big), takes_sheets(sheets), holds_up()),
+                     WORKER(gives_a_big_one(scene.big), gives_sheets(sheets), killer_of_givers()));
+    char *said = house_captured();
+    if (failed > 1)
+        fputs(said, stderr);
+    free(said);
+    ck_assert_int_eq(failed, its_end() == UVCSP_POISONED);
+    ck_assert(!queue->told || queue->arrived);
+    uvcsp_channel_free(sheets);
+    clear(&scene);
+}
+
 /* ---- in the middle of a refill ---- */
 
 PROCESS(victim_refills, IN(int, in), VAL(const char *, mark))

@@ -341,18 +341,23 @@ static bool descriptors_are_closed(int before)
     return true;
 }
 
+static const char *const kinds[] = {"free", "cached", "table", "task", "offers", "channel", "end", "message", "text", "value"};
+
+static void tell_of_block(void *block, unsigned owner, void *arg)
+{
+    fprintf(stderr, "  a %s of %zu bytes, at %p, of worker %u\n", kinds[*(int *)arg], usp_arena_size(block), block, owner);
+}
+
 static bool arena_is_empty(size_t before)
 {
     double patience = witnessed + 2 * PATIENCE;
     while (usp_arena_count(USP_BLOCK_FREE) > before) {
         look_at_clock();
         if (witnessed > patience) {
-            static const char *const kinds[] = {"free",   "cached",   "tables", "tasks",
-                                                "offers", "channels", "ends",   "messages",
-                                                "texts",  "values"};
+            fprintf(stderr, "left: %zu blocks, %zu more\n", usp_arena_count(USP_BLOCK_FREE),
+                    usp_arena_count(USP_BLOCK_FREE) - before);
             for (int k = USP_BLOCK_TABLE; k < USP_BLOCK_KINDS; k++)
-                fprintf(stderr, "left: %zu %s\n", usp_arena_count((enum usp_block_kind)k),
-                        kinds[k]);
+                usp_arena_each((enum usp_block_kind)k, tell_of_block, &k);
             return false;
         }
         uvcsp_sleep(0.001);

@@ -48,6 +48,21 @@ static unsigned missing(const struct ledger_rules *rules, unsigned c, unsigned l
     return lost > held ? lost - held : 0;
 }
 
+/* Who may have it, and who says that it is gone. */
+static void tell_of_missing(const struct ledger_rules *rules, unsigned c)
+{
+    for (unsigned p = 0; p < rules->n_processes; p++) {
+        struct ledger_process *of = &ledger->of[p];
+        if (atomic_load(&of->pid))
+            fprintf(stderr, "  process %u (pid %d): %s, sent %u, in flight: reads %x%s\n", p, atomic_load(&of->pid),
+                    was_killed(rules, p) ? "killed" : "ended", atomic_load(&of->n_sent), atomic_load(&of->reading),
+                    atomic_load(&of->writing) ? ", writes" : "");
+        for (unsigned i = 0; i < MAX_MESSAGES; i++)
+            if (atomic_load(&of->sent[i]) && !atomic_load(&of->received[i]) && atomic_load(&of->channel[i]) == c)
+                fprintf(stderr, "    its message %u is missing\n", i);
+    }
+}
+
 bool ledger_balances(const struct ledger_rules *rules, struct ledger_sums *sums)
 {
     bool good = true;
@@ -75,6 +90,7 @@ bool ledger_balances(const struct ledger_rules *rules, struct ledger_sums *sums)
         if (n > killed_while_reading(rules, 1u << c)) {
             fprintf(stderr, "channel %u, capacity %d: %u messages were sent and not received\n", c,
                     rules->capacities[c], lost[c]);
+            tell_of_missing(rules, c);
             good = false;
         }
     }
