@@ -226,7 +226,8 @@ static struct calm look_around(void)
 
 static void on_timer(uv_timer_t *handle);
 
-/* Where there are many workers, each looks less often. */
+/* Where there are many workers, each looks less often: that of the last one to fall asleep is enough to see the end of all, and
+   one in sixty to see that of some. */
 static void arm(int when)
 {
     uv_loop_t *loop = usp_loop(); /* first: where it is made, on_loop() is called */
@@ -234,9 +235,10 @@ static void arm(int when)
         begun = uv_timer_init(loop, &timer) == 0;
         uv_unref((uv_handle_t *)&timer);
     }
-    unsigned soon = SOON_MS * (1 + atomic_load(&usp_shared->n_records) / MANY_WORKERS);
+    unsigned more = atomic_load(&usp_shared->n_running) / MANY_WORKERS, soon = SOON_MS * (1 + more);
+    unsigned ms = when == LATER ? LATER_MS * (1 + more) : soon < LATER_MS ? soon : LATER_MS;
     armed = when;
-    if (!begun || uv_timer_start(&timer, on_timer, when == SOON && soon < LATER_MS ? soon : LATER_MS, 0))
+    if (!begun || uv_timer_start(&timer, on_timer, ms, 0))
         armed = IDLE;
 }
 

@@ -1,7 +1,6 @@
 /* Deaths that nobody has seen yet: whoever waits for a dead worker, or has nothing to do, finds out by itself. */
 #include "runtime/patrol.h"
 
-#include <stdlib.h>
 #include <sys/wait.h>
 
 #include "runtime/arena.h"
@@ -10,8 +9,13 @@
 #include "runtime/worker.h"
 #include "runtime/young.h"
 
-#define AROUND_MS 300 /* between two looks around */
-#define AT_A_TIME 16  /* records in one of them */
+/* A look around every so many milliseconds, whoever takes it: it is enough if one worker in thirty is idle. So what a program
+   uses while it waits hardly grows with its workers. */
+#define AROUND_MS 300
+#define MANY_WORKERS 32 /* with so many more, each wakes less often to see whether a look is due */
+#define ROUNDS 4        /* looks in which all records are looked at */
+#define AT_LEAST 16     /* records in a look */
+
 static uv_timer_t around;
 static bool looks_around USP_YOUNG;
 
@@ -47,35 +51,58 @@ static bool code_of_zombie(pid_t pid, int *codep)
     return true;
 }
 
+/* True: it was found so before, and its parent has had the time to do something about it. */
+static bool suspected_before(struct usp_worker *worker, uint32_t now)
+{
+    uint64_t since = atomic_load(&worker->suspected);
+    if ((uint32_t)(since >> 32) == worker->generation)
+        return now - (uint32_t)since >= AROUND_MS;
+    atomic_store(&worker->suspected, (uint64_t)worker->generation << 32 | now);
+    return false;
+}
+
+static void look_at(unsigned index, uint32_t now)
+{
+    struct usp_worker *worker = usp_worker_of(index);
+    uint32_t state = atomic_load(&worker->state);
+    if (index == 0 || index == usp_worker_index() || state == USP_WORKER_BURIED ||
+        atomic_load(&worker->parent) == usp_worker_index() || !has_crashed(worker) || !suspected_before(worker, now))
+        return;
+    char how[200];
+    int code;
+    if (!code_of_zombie(worker->pid, &code))
+        return; /* the parent is about it */
+    usp_describe_end(worker, code, how, sizeof how);
+    usp_put_right(index, code == 0 ? NULL : how);
+}
+
+/* It is this worker's turn. Others come to the next ones: `patrol_next` goes on from one worker to the other. */
+static void look_around(uint32_t now)
+{
+    uint32_t n = atomic_load(&usp_shared->n_records);
+    uint32_t look_at_most = n / ROUNDS > AT_LEAST ? n / ROUNDS : AT_LEAST;
+    for (uint32_t i = 0; i < n && i < look_at_most; i++)
+        look_at(atomic_fetch_add(&usp_shared->patrol_next, 1) % n, now);
+}
+
+static void arm(void);
+
 /* A parent that computes sees no death. So whoever has nothing to do looks now and then whether
    some worker is dead and nobody has looked after it since the last time. The parent reaps it and
    tells when it comes to it. */
-static void look_around(uv_timer_t *timer)
+static void on_timer(uv_timer_t *timer)
 {
-    static uint32_t *suspected; /* generations */
-    static unsigned next;
     (void)timer;
-    uint32_t n = atomic_load(&usp_shared->n_records);
-    if (!suspected)
-        suspected = calloc(USP_MAX_WORKERS, sizeof *suspected);
-    for (unsigned i = 0; suspected && i < AT_A_TIME && i < n; i++) {
-        unsigned index = next++ % n;
-        struct usp_worker *worker = usp_worker_of(index);
-        uint32_t state = atomic_load(&worker->state);
-        if (index == 0 || index == usp_worker_index() || state == USP_WORKER_BURIED ||
-            atomic_load(&worker->parent) == usp_worker_index() || !has_crashed(worker))
-            continue;
-        if (suspected[index] != worker->generation) {
-            suspected[index] = worker->generation;
-            continue;
-        }
-        char how[200];
-        int code;
-        if (!code_of_zombie(worker->pid, &code))
-            continue; /* the parent is about it */
-        usp_describe_end(worker, code, how, sizeof how);
-        usp_put_right(index, code == 0 ? NULL : how);
-    }
+    uint32_t now = (uint32_t)(uv_hrtime() / 1000000), last = atomic_load(&usp_shared->patrolled);
+    if (now - last >= AROUND_MS / 2 && atomic_compare_exchange_strong(&usp_shared->patrolled, &last, now))
+        look_around(now);
+    arm();
+}
+
+static void arm(void)
+{
+    unsigned more = atomic_load(&usp_shared->n_running) / MANY_WORKERS;
+    (void)uv_timer_start(&around, on_timer, AROUND_MS * (1 + (uint64_t)more), 0);
 }
 
 int usp_patrol_start(void)
@@ -83,10 +110,9 @@ int usp_patrol_start(void)
     if (looks_around)
         return 0;
     int rc = uv_timer_init(usp_loop(), &around);
-    if (rc == 0)
-        rc = uv_timer_start(&around, look_around, AROUND_MS, AROUND_MS);
     if (rc < 0)
         return rc;
+    arm();
     uv_unref((uv_handle_t *)&around);
     looks_around = true;
     return 0;

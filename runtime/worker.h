@@ -65,6 +65,7 @@ struct usp_worker {
     _Atomic uint32_t parent;
     _Atomic uint64_t birth;      /* generation << 32 | pid; 0 for the pid: not yet; USP_UNBORN: never */
     _Atomic uint64_t undertaker; /* who puts right what it has left: generation << 32 | index */
+    _Atomic uint64_t suspected;  /* generation << 32 | when it was first found dead, in milliseconds (patrol.c) */
     _Atomic uint32_t counted;    /* in n_running */
     uint32_t generation;         /* of this record */
     pid_t pid;
@@ -104,6 +105,8 @@ struct usp_shared {
     _Atomic int32_t strays[16];  /* pids of children without a record, to be reaped by the root */
     _Atomic uint32_t n_records;  /* records ever used */
     _Atomic uint32_t n_running;  /* workers but the root */
+    _Atomic uint32_t patrolled;  /* when somebody last looked for those who are dead; milliseconds */
+    _Atomic uint32_t patrol_next; /* and whom to look at next */
     uint64_t secret;             /* who knows it has the arena mapped */
     _Atomic uint64_t watcher;    /* who looks for deadlocks just now: generation << 32 | index, plus 1; or 0 */
     _Atomic uint64_t watched;    /* when that was last done; nanoseconds */

@@ -1,11 +1,12 @@
 /* Processes in forked workers, messages of `number` bytes: there and back, one way, and a buffered
-   stream. The carrier is the default one, which UVCSP_CARRIER in the environment changes. The peers
-   are
-   ../peers/c.
+   stream; and what `number` workers use that wait. The carrier is the default one, which UVCSP_CARRIER in the
+   environment changes. The peers are ../peers/c.
 
    The size of a message is known at run time only, so the channels are made, and the messages sent,
    by the plain functions under the macros. */
 #include <sched.h>
+
+#include <uvcsp/ipc.h>
 
 #include "bench.h"
 
@@ -160,8 +161,48 @@ static void among(const char *name, long number)
                                      : ping_among(there, back, others, name)));
 }
 
+/* ---- what `number` workers use that wait for a message: of the time of one processor ---- */
+
+PROCESS(idler, IN(char, in), VAL(clockid_t *, clock))
+{
+    char c;
+    if (clock_getcpuclockid(getpid(), clock) != 0)
+        exit(1);
+    uvcsp_take(in, &c, UVCSP_HERE);
+}
+
+static double used(const clockid_t *clocks, long number)
+{
+    double sum = 0;
+    for (long i = 0; i < number; i++)
+        sum += bench_read(clocks[i]);
+    return sum;
+}
+
+PROCESS(observer, OUT(char, others), VAL(const clockid_t *, clocks), VAL(long, number), VAL(const char *, name))
+{
+    (void)others;
+    double seconds = 10 * bench_begin().limit;
+    for (long i = 0; i < number; i++)
+        while (clocks[i] == 0)
+            uvcsp_sleep(0.001);
+    uvcsp_sleep(2 * seconds); /* each looks around once for a deadlock */
+    double before = used(clocks, number), start = uvcsp_now();
+    uvcsp_sleep(seconds);
+    bench_tell(name, (used(clocks, number) - before) / (uvcsp_now() - start) * 1e6, "us");
+}
+
+static void idle(const char *name, long number)
+{
+    CHAN(char) others = channel(1, 0);
+    clockid_t *clocks = SHARED_RAW_ARRAY(clockid_t, number);
+    bench_must(PAR_FOR(i, number + 1,
+                       i < number ? idler(others, &clocks[i]) : observer(others, clocks, number, name)));
+}
+
 const struct bench_kind workers_kinds[] = {
     {"round-trip-", round_trip}, {"writers-wait-", writers_wait},
     {"far-one-way-", one_way},   {"stream-", stream},
-    {"among-", among},           {0},
+    {"among-", among},           {"idle-", idle},
+    {0},
 };

@@ -116,6 +116,59 @@ PROCESS(reads_from_each, INS(int, ins, n))
         MUST(READ(ins[i]) == (int)i);
 }
 
+/* How often processes have slept and gone on. */
+static long wake_ups(const _Atomic pid_t *pids, int n)
+{
+    long sum = 0;
+    for (int i = 0; i < n; i++) {
+        char path[40], line[100];
+        snprintf(path, sizeof path, "/proc/%d/status", (int)pids[i]);
+        FILE *file = fopen(path, "re");
+        ck_assert_ptr_nonnull(file);
+        long count = 0;
+        while (fgets(line, sizeof line, file) && sscanf(line, "voluntary_ctxt_switches: %ld", &count) != 1)
+            ;
+        fclose(file);
+        sum += count;
+    }
+    return sum;
+}
+
+PROCESS(waits_for_nothing, IN(int, in), VAL(_Atomic pid_t *, pidp))
+{
+    *pidp = getpid();
+    (void)READ(in);
+}
+
+/* Each wakes now and then to see whether somebody has died unnoticed, but of all only so many in a second. The more they are,
+   the more seldom it is each one's turn. */
+TEST(what_waits_hardly_wakes_up_however_many_workers_it_is, .seconds = 60)
+{
+    enum { MANY = 250 };
+    int n = fewer(MANY);
+    if (house_light())
+        return;
+    _Atomic pid_t *pids = seen_by_all(MANY * sizeof *pids);
+    CHAN(int) c = CHANNEL(int);
+    void *hold = OUT_OF(c);
+    uvcsp_handle *workers[MANY];
+    for (int i = 0; i < n; i++)
+        ck_assert_ptr_nonnull(workers[i] = SPAWN(waits_for_nothing(c, &pids[i])));
+    for (int i = 0; i < n; i++)
+        while (!pids[i])
+            uvcsp_sleep(0.001);
+    uvcsp_sleep(1.5); /* each has looked around for a deadlock once */
+    long before = wake_ups(pids, n);
+    uvcsp_sleep(1);
+    ck_assert_int_le(wake_ups(pids, n) - before, 300);
+    uvcsp_retire(hold);
+    for (int i = 0; i < n; i++) {
+        uvcsp_join(workers[i], -1);
+        uvcsp_handle_free(workers[i]);
+    }
+    uvcsp_channel_free(c);
+}
+
 TEST(a_hundred_thousand_channels_carry_a_message_each, .times = PLACEMENTS, .seconds = 120)
 {
     size_t n = (size_t)fewer(100000);
