@@ -27,11 +27,17 @@ func ring(name string, n int) {
 	}
 	first <- 0
 	<-last
+	perLook := 1
+	if n < 1000 {
+		perLook = 1000 / n
+	}
 	b := begin()
 	for {
-		first <- 0
-		<-last
-		if !b.goesOn(n) {
+		for i := 0; i < perLook; i++ {
+			first <- 0
+			<-last
+		}
+		if !b.goesOn(n * perLook) {
 			break
 		}
 	}
