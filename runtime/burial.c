@@ -137,20 +137,24 @@ void usp_bury(unsigned index, const char *how)
    moved into a buffer, are not yet known. */
 static void look_after_own_tasks(void)
 {
-    static bool lost[USP_MAX_WORKERS];
+    static uint32_t lost[USP_MAX_WORKERS]; /* generations; 0: not lost */
     uint32_t n = atomic_load(&usp_shared->n_records);
     for (unsigned i = 0; i < n; i++) {
-        lost[i] = atomic_load(&usp_worker_of(i)->state) == USP_WORKER_BURIED;
-        if (lost[i])
-            usp_link_drain(i);
+        lost[i] = usp_worker_of(i)->generation; /* first: of one whose death was seen before, the record may be used again */
+        if (atomic_load(&usp_worker_of(i)->state) == USP_WORKER_BURIED)
+            usp_link_drain(i, lost[i]);
+        else
+            lost[i] = 0;
     }
     /* what the dead ones had sent or put into the mailbox has arrived; claims still open are lost */
     usp_sched_hooks.drain();
+    USP_FAILPOINT("lost-are-known");
     for (struct usp_fibre *fibre = usp_sched.all; fibre; fibre = fibre->all_next) {
         struct usp_task *task = fibre->task;
         uint64_t commit = task ? atomic_load(&task->commit) : USP_NONE;
         if (usp_commit_state(commit) != USP_CLAIMED || usp_commit_worker(commit) >= n ||
-            !lost[usp_commit_worker(commit)])
+            lost[usp_commit_worker(commit)] == 0 ||
+            lost[usp_commit_worker(commit)] != usp_worker_of(usp_commit_worker(commit))->generation)
             continue;
         if (task->woken)
             usp_worker_hooks.received(task);

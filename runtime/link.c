@@ -394,23 +394,29 @@ static bool has_event(struct link *link)
     return uv_fileno((uv_handle_t *)&link->pipe, &p.fd) == 0 && poll(&p, 1, 0) > 0;
 }
 
-static bool has_unread(unsigned worker)
+/* Of that worker, and of who had its record before. */
+static bool is_to(const struct link *link, unsigned worker, uint32_t generation)
+{
+    return link->peer == worker && (int32_t)(link->generation - generation) <= 0;
+}
+
+static bool has_unread(unsigned worker, uint32_t generation)
 {
     for (struct link *link = links; link; link = link->next)
-        if (link->peer == worker            ? has_bytes(link)
+        if (is_to(link, worker, generation) ? has_bytes(link)
             : link->peer == USP_MAX_WORKERS ? has_event(link)
                                             : false)
             return true;
     return usp_links_knocked();
 }
 
-void usp_link_drain(unsigned worker)
+void usp_link_drain(unsigned worker, uint32_t generation)
 {
-    while (has_unread(worker))
+    while (has_unread(worker, generation))
         usp_poll();
     for (struct link *link = links, *next; link; link = next) {
         next = link->next;
-        if (link->peer == worker)
+        if (is_to(link, worker, generation))
             usp_links_close(link);
     }
 }

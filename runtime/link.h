@@ -72,8 +72,9 @@ int usp_link_send(unsigned worker, struct usp_frame *frame, const void *payload,
 /* Rings a worker: makes its loop return. Where no link can be had, a signal does it. */
 void usp_link_bell(unsigned worker);
 
-/* Takes in everything that a dead worker has sent. On the loop's fibre. */
-void usp_link_drain(unsigned worker);
+/* Takes in everything that a dead worker has sent, and closes the links to it. Those to who has its record by now stay. On the
+   loop's fibre. */
+void usp_link_drain(unsigned worker, uint32_t generation);
 
 /* Every link is known to be read by its peer, and none is in the middle of a frame. */
 bool usp_links_are_quiet(void);
