@@ -161,6 +161,7 @@ static void repair(struct usp_channel *channel, unsigned dead)
         disinherit(usp_buffer_block(channel, n),
                    channel->type == UVCSP_TYPE_END ? USP_BLOCK_END : USP_BLOCK_MESSAGE);
     disinherit((void *)(uintptr_t)channel->cause, USP_BLOCK_TEXT);
+    disinherit(channel->buffer, USP_BLOCK_MESSAGE); /* a semaphore's may be just growing */
     if (channel->ended) {
         channel->slow = USP_GENERALLY;
         usp_wake_side(channel, USP_READER, USP_RETRY);

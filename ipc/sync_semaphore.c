@@ -68,12 +68,14 @@ static bool make_room(struct usp_channel *channel)
     char *larger = usp_arena_alloc(2 * slots * sizeof(struct usp_task *), USP_BLOCK_MESSAGE);
     if (!larger)
         return false;
-    usp_arena_set_owner(larger, USP_NOBODY);
     char *old = channel->buffer;
+    usp_arena_set_owner(old, usp_worker_index()); /* if it dies, what is not the channel's is its own, and goes with it */
+    USP_FAILPOINT("semaphore-to-grow");
     channel->buffer = larger; /* before the mask, which fits the larger one in any case */
     USP_FAILPOINT("semaphore-grows");
     atomic_signal_fence(memory_order_seq_cst);
     channel->mask = (uint32_t)(2 * slots - 1);
+    usp_arena_set_owner(larger, USP_NOBODY);
     usp_arena_free(old);
     return true;
 }

@@ -2,6 +2,7 @@
    while two others use the same ones: the two go on, and what the dead one held has come back. */
 #include <uvcsp/ipc.h>
 
+#include "runtime/arena.h"
 #include "tests/contract/contract.h"
 #include "tests/failpoint.h"
 
@@ -129,6 +130,37 @@ TEST(whatever_step_it_dies_at_the_others_go_on, .times = CASES, .seconds = 100)
     for (int i = 0; i < DEATHS; i++)
         die_at(1 + (long)(_i * DEATHS + i) * STEPS / (CASES * DEATHS) +
                rand() % (STEPS / (CASES * DEATHS)));
+}
+
+PROCESS(lets_it_grow, VAL(uvcsp_semaphore *, semaphore), VAL(const char *, mark))
+{
+    failpoint_arm(1, mark);
+    (void)uvcsp_semaphore_release(semaphore);
+}
+
+static void until_there_are(size_t blocks)
+{
+    for (double end = uvcsp_now() + 2; usp_arena_count(USP_BLOCK_FREE) > blocks && uvcsp_now() < end;)
+        uvcsp_sleep(0.001);
+    ck_assert_uint_le(usp_arena_count(USP_BLOCK_FREE), blocks);
+}
+
+TEST(who_dies_while_a_semaphore_grows_leaves_nothing_in_the_arena, .times = 2)
+{
+    static const char *const marks[] = {"semaphore-to-grow", "semaphore-grows"};
+    if (house_light())
+        return;
+    failpoints_share();
+    uvcsp_yield(); /* main has its task */
+    size_t blocks = usp_arena_count(USP_BLOCK_FREE);
+    uvcsp_semaphore *semaphore = uvcsp_semaphore_new(1);
+    ck_assert_int_eq(PAR(lets_it_grow(semaphore, marks[_i])), 1);
+    ck_assert_str_eq(failpoint_died_at(), marks[_i]);
+    ck_assert_int_eq(uvcsp_semaphore_value(semaphore), 1);
+    ck_assert_int_eq(uvcsp_semaphore_release(semaphore), 0); /* others can let it grow */
+    ck_assert_int_eq(uvcsp_semaphore_value(semaphore), 2);
+    uvcsp_semaphore_free(semaphore);
+    until_there_are(blocks);
 }
 
 static int before(void)
