@@ -278,8 +278,11 @@ static void withdraw_offers(void *block, unsigned owner, void *arg)
 static void leave_common(void *block, unsigned owner, void *arg)
 {
     struct usp_task *task = block;
-    if (owner == ((struct burial *)arg)->dead && usp_arena_is(task->uses, USP_BLOCK_OFFERS))
-        usp_common_leave(task, 0);
+    if (owner != ((struct burial *)arg)->dead || !usp_arena_is(task->uses, USP_BLOCK_OFFERS))
+        return;
+    usp_common_complete(task);
+    usp_common_leave(task, 0);
+    task->uses = NULL; /* the block may be a task again, and another's; so may the list */
 }
 
 static void release(struct usp_end *end, const char *how)

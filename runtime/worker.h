@@ -67,6 +67,7 @@ struct usp_worker {
     _Atomic uint64_t undertaker; /* who puts right what it has left: generation << 32 | index */
     _Atomic uint64_t suspected;  /* generation << 32 | when it was first found dead, in milliseconds (patrol.c) */
     _Atomic uint32_t counted;    /* in n_running */
+    _Atomic uint64_t changes, changes_told; /* of counts of uses (channels/common.h): ever begun, and known to others to be done */
     uint32_t generation;         /* of this record */
     pid_t pid;
     int start_error;             /* errno by which its start failed, or USP_PARENT_ENDED; 0 otherwise */
