@@ -101,11 +101,18 @@ int uvcsp_shared_free(void *shared)
 void usp_shared_bury(void *x)
 {
     struct usp_block *block = x;
-    if (block->magic != USP_SHARED_MAGIC)
+    if (block->magic == USP_SHARED_MAGIC)
+        block->magic = USP_SHARED_BURIED;
+}
+
+void usp_shared_give_back(void *x)
+{
+    struct usp_block *block = x;
+    if (block->magic != USP_SHARED_BURIED)
         return;
-    block->magic = 0; /* its lock is found and buried by itself */
+    block->magic = 0;
     usp_arena_set_owner(block, usp_worker_index());
-    usp_free_later(block, usp_arena_free);
+    usp_free_unwalked(block, usp_arena_free);
 }
 
 size_t uvcsp_shared_count(const void *shared)

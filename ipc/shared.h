@@ -5,6 +5,7 @@
 #include "ipc/sync.h"
 
 #define USP_SHARED_MAGIC 0x64657268u
+#define USP_SHARED_BURIED 0x64657275u
 
 /* In front of the first element of a block in the arena. */
 struct usp_block {
@@ -17,9 +18,10 @@ struct usp_block {
 #define USP_BLOCK_ROOM 64
 _Static_assert(sizeof(struct usp_block) <= USP_BLOCK_ROOM, "the header of a block has grown");
 
-/* A block of a dead worker, found in the arena: tells who waits for it, and frees it. Leaves other
- * things alone. */
+/* A block of a dead worker, found in the arena: nobody finds it any more; and, when every survivor has seen the death, it is
+   freed. (Its lock is found by itself.) Both leave other things alone. */
 void usp_shared_bury(void *block);
+void usp_shared_give_back(void *block);
 
 /* ---- shared_named.c ---- */
 

@@ -101,20 +101,15 @@ struct usp_sync *usp_sync_new(enum usp_sync_kind kind, uint32_t capacity, uint32
 }
 
 /* Tells who waits. */
-static void dissolve(struct usp_sync *sync)
+static void dissolve(struct usp_sync *sync, uint32_t magic)
 {
     struct usp_channel *channel = sync->channel;
     usp_lock(channel);
-    sync->magic = USP_GONE_MAGIC;
+    sync->magic = magic;
     channel->ended |= USP_POISONED;
     usp_wake_side(channel, USP_READER, UVCSP_POISONED);
     usp_wake_side(channel, USP_WRITER, UVCSP_POISONED);
     usp_unlock(channel);
-}
-
-static void drop(void *block)
-{
-    usp_common_drop(&((struct usp_sync *)block)->common);
 }
 
 void usp_sync_free(void *x, unsigned kinds, const char *what)
@@ -129,8 +124,8 @@ void usp_sync_free(void *x, unsigned kinds, const char *what)
     usp_made_unlink(&sync->made);
     if (sync->own_lock)
         usp_sync_free(sync->lock, ~0u, what);
-    dissolve(sync);
-    drop(sync);
+    dissolve(sync, USP_GONE_MAGIC);
+    usp_common_drop(&sync->common);
 }
 
 /* ---- waiting ---- */
@@ -183,19 +178,31 @@ void usp_sync_let_go(void *block, unsigned owner, void *arg)
         gone_by_kind[sync->kind](sync, arg);
 }
 
-/* What the dead one had made goes with it. */
+/* What the dead one had made goes with it: others are told now. They may be in the middle of something with it, so
+   it stays the dead one's until every one of them has seen that death; whoever is its supervisor by then gives it back. */
 static void bury(void *block, unsigned owner, void *arg)
 {
     struct usp_sync *sync = block;
     if (owner != ((const struct usp_gone *)arg)->dead)
         return;
-    if (sync->magic == USP_SYNC_MAGIC) {
-        usp_arena_set_owner(sync, usp_worker_index());
-        dissolve(sync);
-        usp_free_later(sync, drop);
-    } else {
+    if (sync->magic == USP_SYNC_MAGIC)
+        dissolve(sync, USP_SYNC_BURIED);
+    else
         usp_shared_bury(block);
+}
+
+static void give_back(void *block, unsigned owner, void *arg)
+{
+    struct usp_sync *sync = block;
+    if (owner != ((const struct usp_gone *)arg)->dead)
+        return;
+    if (sync->magic != USP_SYNC_BURIED) {
+        usp_shared_give_back(block);
+        return;
     }
+    sync->magic = USP_GONE_MAGIC;
+    usp_arena_set_owner(sync, usp_worker_index());
+    usp_common_drop(&sync->common);
 }
 
 void (*usp_store_died)(void *block);
@@ -207,7 +214,7 @@ static void tell_queue(void *block, unsigned owner, void *arg)
     usp_store_died(block);
 }
 
-static void (*channels_died)(unsigned dead, const char *how);
+static void (*channels_died)(unsigned dead, const char *how), (*channels_forgotten)(unsigned dead, const char *how);
 
 static void died(unsigned dead, const char *how)
 {
@@ -220,13 +227,22 @@ static void died(unsigned dead, const char *how)
     usp_free_what_can_be();
 }
 
+static void forgotten(unsigned dead, const char *how)
+{
+    channels_forgotten(dead, how);
+    struct usp_gone gone = {NULL, dead};
+    usp_walk_shared(give_back, &gone);
+}
+
 /* Who forks a worker is its supervisor, and so is the root, which has forked first. */
 static void before_fork(void)
 {
     if (!usp_here || !usp_worker_hooks.died || usp_worker_hooks.died == died)
         return;
     channels_died = usp_worker_hooks.died;
+    channels_forgotten = usp_worker_hooks.forgotten;
     usp_worker_hooks.died = died;
+    usp_worker_hooks.forgotten = forgotten;
 }
 
 __attribute__((constructor)) static void watch_forks(void)

@@ -66,10 +66,8 @@ extern void (*usp_store_died)(void *block);
 
 /* ---- sync_later.c ---- */
 
-/* A block of a dead worker, at which others may still be looking: it is freed when every worker has
-   seen that death, at the next occasion: when this worker makes or frees something, or sees another
-   death. */
-void usp_free_later(void *block, void (*free)(void *block));
+/* What was to be freed while a walk went on, if it can be by now: called where something is made or freed, or a
+   death is seen. */
 void usp_free_what_can_be(void);
 
 /* Calls fn for each block of kind USP_BLOCK_SHARED. What it sees there with the magic of an object is not
@@ -91,6 +89,7 @@ enum usp_sync_kind {
 };
 
 #define USP_SYNC_MAGIC 0x636e7973u
+#define USP_SYNC_BURIED 0x69727562u /* a dead worker had made it, and not every survivor has seen that */
 
 struct usp_name { /* of a task; of a participant of a barrier */
     struct usp_task *task;

@@ -1,8 +1,7 @@
 /* What others may still be looking at, and is freed when they are not. See sync.h.
 
-   Others are in the middle of something when a worker dies that has made what they use; and when a
-   process ends, or a worker dies, and all objects are gone through for what that one held. Who does
-   the latter says so in its worker's record, with the count of what waits for such walks to be over.
+   When a process ends, or a worker dies, all objects are gone through for what that one held. Who does
+   that says so in its worker's record, with the count of what waits for such walks to be over.
    What comes to wait counts that up: a walk that has begun later does not see it any more. (The
    magic of the block has gone before; both sides store first and then look.) */
 #include <sched.h>
@@ -15,24 +14,10 @@ struct grave {
     struct grave *next;
     void *block;
     void (*free)(void *);
-    uint32_t death; /* that the others are to have seen */
-    uint32_t walk;  /* 0; or what their walks are to have begun with, at least */
+    uint32_t walk; /* what the walks of others are to have begun with, at least */
 };
 static struct grave *graves;
 static pid_t graves_of; /* a new worker inherits its parent's list, which stays the parent's */
-
-/* This worker is in the middle of nothing else now. */
-static bool others_have_seen(uint32_t death)
-{
-    uint32_t n = atomic_load(&usp_shared->n_records);
-    for (unsigned i = 0; i < n; i++) {
-        struct usp_worker *worker = usp_worker_of(i);
-        if (i != usp_worker_index() && atomic_load(&worker->state) == USP_WORKER_RUNNING &&
-            (int32_t)(atomic_load(&worker->deaths_seen) - death) < 0)
-            return false;
-    }
-    return true;
-}
 
 static bool others_walk(uint32_t since)
 {
@@ -49,18 +34,13 @@ static bool others_walk(uint32_t since)
     return false;
 }
 
-static bool can_be_freed(const struct grave *grave)
-{
-    return grave->walk ? !others_walk(grave->walk) : others_have_seen(grave->death);
-}
-
 void usp_free_what_can_be(void)
 {
     if (graves && graves_of != usp_shared->workers[usp_worker_index()].pid)
         graves = NULL;
     for (struct grave **at = &graves; *at;) {
         struct grave *grave = *at;
-        if (!can_be_freed(grave)) {
+        if (others_walk(grave->walk)) {
             at = &grave->next;
             continue;
         }
@@ -70,23 +50,16 @@ void usp_free_what_can_be(void)
     }
 }
 
-static void dig(void *block, void (*release)(void *block), uint32_t death, uint32_t walk)
+static void dig(void *block, void (*release)(void *block), uint32_t walk)
 {
     struct grave *grave = malloc(sizeof *grave);
     if (!grave)
         return; /* it stays until the arena goes */
     if (graves_of != usp_shared->workers[usp_worker_index()].pid)
         graves = NULL;
-    *grave = (struct grave){graves, block, release, death, walk};
+    *grave = (struct grave){graves, block, release, walk};
     graves = grave;
     graves_of = usp_shared->workers[usp_worker_index()].pid;
-}
-
-void usp_free_later(void *block, void (*release)(void *block))
-{
-    usp_free_what_can_be();
-    /* the hook runs before the death that it is about is counted */
-    dig(block, release, atomic_load(&usp_shared->deaths) + 1, 0);
 }
 
 /* ---- walks ---- */
@@ -120,7 +93,7 @@ void usp_free_unwalked(void *block, void (*release)(void *block))
     for (int tries = 0; tries < PATIENCE && others_walk(since); tries++)
         sched_yield();
     if (others_walk(since))
-        dig(block, release, 0, since);
+        dig(block, release, since);
     else
         release(block);
 }

@@ -163,6 +163,39 @@ TEST(who_dies_while_a_semaphore_grows_leaves_nothing_in_the_arena, .times = 2)
     until_there_are(blocks);
 }
 
+PROCESS(makes_some_and_dies)
+{
+    (void)uvcsp_lock_new();
+    (void)uvcsp_condition_new(NULL);
+    (void)SHARED_ARRAY(long, 10);
+    kill(getpid(), SIGKILL);
+}
+
+PROCESS(supervises)
+{
+    MUST_BE(PAR(makes_some_and_dies()), 1);
+}
+
+TEST(what_a_dead_worker_had_made_is_freed_though_its_parent_ends_at_once)
+{
+    if (house_light())
+        return;
+    uvcsp_yield();
+    size_t blocks = usp_arena_count(USP_BLOCK_FREE);
+    ck_assert_int_eq(PAR(supervises()), 0);
+    until_there_are(blocks);
+}
+
+TEST(what_a_dead_worker_had_made_is_freed_once_all_have_seen_its_death)
+{
+    if (house_light())
+        return;
+    uvcsp_yield();
+    size_t blocks = usp_arena_count(USP_BLOCK_FREE);
+    ck_assert_int_eq(PAR(makes_some_and_dies()), 1);
+    until_there_are(blocks);
+}
+
 static int before(void)
 {
     setenv("UVCSP_DEADLOCK", "off", 1);
