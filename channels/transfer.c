@@ -117,8 +117,9 @@ static bool looks_by_itself(const struct usp_offer *reader, const struct usp_byt
 static int deliver_far(struct usp_channel *channel, struct usp_offer *reader,
                        const struct usp_bytes *bytes)
 {
-    bool waits = usp_current()->task; /* a callback of the loop cannot, until a link has it */
-    if ((channel->carrier == UVCSP_SHARED || !waits || looks_by_itself(reader, bytes)) && leave_in_arena(reader, bytes))
+    /* A callback of the loop cannot wait until a link has it; a mobile end must not, for in a link it would be nobody's. */
+    bool may_wait = usp_current()->task && channel->type != UVCSP_TYPE_END;
+    if ((channel->carrier == UVCSP_SHARED || !may_wait || looks_by_itself(reader, bytes)) && leave_in_arena(reader, bytes))
         return 0;
     if (bytes->length <= USP_STASH_LIMIT && !usp_link_is_ready(reader->task->worker) &&
         leave_in_arena(reader, bytes)) /* a short one does not wait for a link; the bell makes it */
@@ -389,8 +390,9 @@ static void on_pull(const struct usp_frame *frame)
     };
     note_way(offer->channel, offer->data, USP_ON_ITS_WAY_TO(frame->worker));
     USP_FAILPOINT("pulled");
-    /* a new link, where the one on which this came has failed, may yet be turned away */
-    int rc = usp_link_is_ready(frame->worker)
+    /* a new link, where the one on which this came has failed, may yet be turned away; an end does not go by a link, but by
+       the arena when both look again */
+    int rc = usp_link_is_ready(frame->worker) && offer->channel->type != UVCSP_TYPE_END
                  ? usp_link_send(frame->worker, &answer, offer->data, task)
                  : -ENOTCONN;
     USP_FAILPOINT("answer-sent");

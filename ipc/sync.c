@@ -232,6 +232,7 @@ static void forgotten(unsigned dead, const char *how)
     channels_forgotten(dead, how);
     struct usp_gone gone = {NULL, dead};
     usp_walk_shared(give_back, &gone);
+    usp_free_what_can_be();
 }
 
 /* Who forks a worker is its supervisor, and so is the root, which has forked first. */

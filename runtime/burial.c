@@ -33,10 +33,13 @@ void usp_supervise_tell_root(void)
         kill(usp_shared->root, USP_SIGNAL_BELL);
 }
 
-static void make_orphan(struct usp_worker *worker)
+/* False: the record has been given back meanwhile, and may be another one's child's. */
+static bool make_orphan(struct usp_worker *worker, uint32_t parent)
 {
-    atomic_store(&worker->parent, 0);
+    if (!atomic_compare_exchange_strong(&worker->parent, &parent, 0))
+        return false;
     atomic_store(&worker->orphan, 1);
+    return true;
 }
 
 /* The children of a dead worker are the root's now, in whatever state they are: they may not have
@@ -47,11 +50,8 @@ static void orphan_children_of(unsigned index)
     bool any = false;
     for (unsigned i = 1; i < n; i++) {
         struct usp_worker *worker = usp_worker_of(i);
-        if (atomic_load(&worker->parent) == index &&
-            atomic_load(&worker->state) != USP_WORKER_FREE) {
-            make_orphan(worker);
-            any = true;
-        }
+        if (atomic_load(&worker->state) != USP_WORKER_FREE)
+            any |= make_orphan(worker, index);
     }
     if (any)
         usp_supervise_tell_root();
@@ -141,6 +141,7 @@ static void look_after_own_tasks(void)
     uint32_t n = atomic_load(&usp_shared->n_records);
     for (unsigned i = 0; i < n; i++) {
         lost[i] = usp_worker_of(i)->generation; /* first: of one whose death was seen before, the record may be used again */
+        atomic_thread_fence(memory_order_acquire);
         if (atomic_load(&usp_worker_of(i)->state) == USP_WORKER_BURIED)
             usp_link_drain(i, lost[i]);
         else
@@ -180,13 +181,15 @@ static void answer(struct usp_worker *self, uint32_t deaths)
 
 /* ---- giving back ---- */
 
+/* One that is DEAD may have died of putting right just what that one has left: it is buried first. */
 static bool everybody_has_seen(uint32_t death)
 {
     uint32_t n = atomic_load(&usp_shared->n_records);
     for (unsigned i = 0; i < n; i++) {
         struct usp_worker *worker = usp_worker_of(i);
-        if (atomic_load(&worker->state) == USP_WORKER_RUNNING &&
-            (int32_t)(atomic_load(&worker->deaths_seen) - death) < 0)
+        uint32_t state = atomic_load(&worker->state);
+        if (state == USP_WORKER_DEAD ||
+            (state == USP_WORKER_RUNNING && (int32_t)(atomic_load(&worker->deaths_seen) - death) < 0))
             return false;
     }
     return true;

@@ -93,7 +93,8 @@ static void arm(void);
 static void on_timer(uv_timer_t *timer)
 {
     (void)timer;
-    uint32_t now = (uint32_t)(uv_hrtime() / 1000000), last = atomic_load(&usp_shared->patrolled);
+    uint32_t last = atomic_load(&usp_shared->patrolled); /* first: who is interrupted here is not to set the clock back */
+    uint32_t now = (uint32_t)(uv_hrtime() / 1000000);
     if (now - last >= AROUND_MS / 2 && atomic_compare_exchange_strong(&usp_shared->patrolled, &last, now))
         look_around(now);
     arm();
