@@ -228,7 +228,9 @@ TEST(who_waits_at_a_condition_goes_on_when_its_holder_was_killed, .times = 2, .s
         uvcsp_handle *holder = started(notifies_and_stays(c, _i, e, never), IN_OF(e));
         killed(holder);
         ended_well(waits);
-        ck_assert_int_eq(uvcsp_condition_acquire(c, 0), UVCSP_OK);
+        int status = uvcsp_condition_acquire(c, 0);
+        bool was_gone = !_i && status == UVCSP_OWNER_DIED; /* its time was over before the holder had begun */
+        ck_assert(status == UVCSP_OK || was_gone);
         uvcsp_condition_free(c);
         RETIRE(keeps);
     }
