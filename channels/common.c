@@ -13,9 +13,9 @@
 /* Who has changed a count last has done so: it is about to be changed again. */
 static void tell(uint64_t word)
 {
-    struct usp_worker *worker = usp_worker_of((unsigned)(word >> USP_USES_BITS & 0xfff));
+    struct usp_worker *worker = usp_worker_of((unsigned)(word >> USP_USES_WORKER & 0xfff));
     uint64_t last = atomic_load(&worker->changes);
-    uint64_t number = last - ((last - (word >> (USP_USES_BITS + 12))) & USP_USES_NUMBER);
+    uint64_t number = last - ((last - (word >> USP_USES_NUMBER)) & (UINT64_MAX >> USP_USES_NUMBER));
     uint64_t told = atomic_load(&worker->changes_told);
     while (told < number && !atomic_compare_exchange_weak(&worker->changes_told, &told, number))
         ;
@@ -23,13 +23,12 @@ static void tell(uint64_t word)
 
 static uint64_t marked(unsigned worker, uint64_t number)
 {
-    return (uint64_t)worker << USP_USES_BITS | number << (USP_USES_BITS + 12);
+    return (uint64_t)worker << USP_USES_WORKER | number << USP_USES_NUMBER;
 }
 
 /* `uses`: the list that says so, or NULL. The count that it makes. */
 static uint32_t change(struct usp_common *common, struct usp_uses *uses, bool adds)
 {
-    const uint64_t count = (1ull << USP_USES_BITS) - 1;
     unsigned self = usp_worker_index();
     _Atomic uint64_t *changes = &usp_worker_of(self)->changes;
     uint64_t number = atomic_load_explicit(changes, memory_order_relaxed) + 1;
@@ -46,10 +45,10 @@ static uint32_t change(struct usp_common *common, struct usp_uses *uses, bool ad
     uint64_t old = atomic_load(&common->uses), changed;
     do {
         tell(old);
-        changed = ((old + (adds ? 1 : count)) & count) | marked(self, number);
+        changed = ((old + (adds ? 1 : USP_USES_COUNT)) & USP_USES_COUNT) | marked(self, number);
     } while (!atomic_compare_exchange_weak(&common->uses, &old, changed));
     USP_FAILPOINT("use-changed");
-    return (uint32_t)(changed & count);
+    return (uint32_t)(changed & USP_USES_COUNT);
 }
 
 static void note(struct usp_uses *uses, uint32_t n)
@@ -79,7 +78,7 @@ void usp_common_complete(struct usp_task *task)
     struct usp_common *common = uses->changing;
     if (!common)
         return;
-    uint64_t word = atomic_load(&common->uses), count = word & ((1ull << USP_USES_BITS) - 1);
+    uint64_t word = atomic_load(&common->uses), count = word & USP_USES_COUNT;
     bool last = word - count == marked(uses->by, uses->number);
     bool done = last || atomic_load(&usp_worker_of(uses->by)->changes_told) >= uses->number;
     bool goes = last && !uses->adds && count == 0;

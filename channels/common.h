@@ -17,8 +17,10 @@
 #include "runtime/scheduler.h"
 #include "runtime/task.h"
 
-#define USP_USES_BITS 24     /* of the count; above it the worker, in 12 bits, and the number of its change, in 28 */
-#define USP_USES_NUMBER ((1ull << 28) - 1)
+/* The bits of `uses`. */
+#define USP_USES_COUNT 0xffffffull
+#define USP_USES_WORKER 24 /* from here on, 12 bits */
+#define USP_USES_NUMBER 36 /* from here on, the number of its change */
 
 struct usp_common {
     _Atomic uint64_t uses; /* 1 until it is freed, and those who are counted in; and who has changed that last */
@@ -44,7 +46,7 @@ static inline void usp_common_init(struct usp_common *common, void (*discard)(st
 
 static inline uint32_t usp_common_count(const struct usp_common *common)
 {
-    return (uint32_t)atomic_load(&common->uses) & ((1u << USP_USES_BITS) - 1);
+    return (uint32_t)(atomic_load(&common->uses) & USP_USES_COUNT);
 }
 
 /* Once more, by what is no task; who does it sees to it that usp_common_drop() follows. */

@@ -64,8 +64,8 @@ int usp_link_ready(unsigned worker, struct usp_task *task);
 
 /* Sends a frame to a worker. 0: the kernel has it, or, where `stream` is NULL, it may be a copy in this
    worker's queue, and be lost with it. 1: the payload is being sent from where it lies; `stream` (a task of
-   this worker) must wait, and hooks.sent will be called for it. -ECONNRESET: the link broke when the peer had the header, and it is told. Any other -errno:
-   no link could be had, nothing was sent. */
+   this worker) must wait, and hooks.sent will be called for it. -ECONNRESET: the link broke when the peer had
+   the header, and it is told. Any other -errno: no link could be had, nothing was sent. */
 int usp_link_send(unsigned worker, struct usp_frame *frame, const void *payload,
                   struct usp_task *stream);
 

@@ -176,23 +176,16 @@ PROCESS(supervises)
     MUST_BE(PAR(makes_some_and_dies()), 1);
 }
 
-TEST(what_a_dead_worker_had_made_is_freed_though_its_parent_ends_at_once)
+TEST(what_a_dead_worker_had_made_is_freed_also_where_its_parent_ends_at_once, .times = 2)
 {
     if (house_light())
         return;
     uvcsp_yield();
     size_t blocks = usp_arena_count(USP_BLOCK_FREE);
-    ck_assert_int_eq(PAR(supervises()), 0);
-    until_there_are(blocks);
-}
-
-TEST(what_a_dead_worker_had_made_is_freed_once_all_have_seen_its_death)
-{
-    if (house_light())
-        return;
-    uvcsp_yield();
-    size_t blocks = usp_arena_count(USP_BLOCK_FREE);
-    ck_assert_int_eq(PAR(makes_some_and_dies()), 1);
+    if (_i)
+        ck_assert_int_eq(PAR(supervises()), 0);
+    else
+        ck_assert_int_eq(PAR(makes_some_and_dies()), 1);
     until_there_are(blocks);
 }
 
