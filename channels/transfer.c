@@ -388,7 +388,6 @@ static void on_pull(const struct usp_frame *frame)
         .to = frame->from,
         .index = frame->from_index,
     };
-    note_way(offer->channel, offer->data, USP_ON_ITS_WAY_TO(frame->worker));
     USP_FAILPOINT("pulled");
     /* a new link, where the one on which this came has failed, may yet be turned away; an end does not go by a link, but by
        the arena when both look again */
@@ -401,7 +400,6 @@ static void on_pull(const struct usp_frame *frame)
         return;
     }
     if (rc < 0) {
-        note_way(offer->channel, offer->data, USP_ON_ITS_WAY);
         if (rc == -ECONNRESET)
             offer->channel->carrier = UVCSP_SHARED;
         else
