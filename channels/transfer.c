@@ -29,10 +29,15 @@ static int wait_for_stream(struct usp_task *self)
 
 /* ---- writing to a reader that waits ---- */
 
+/* Two of that size, in two blocks, do not fit into the second-level cache of a processor: before the writer makes the next one, a
+   reader on the same processor may take it. */
+#define LARGE 524288
+
 static bool leave_in_arena(struct usp_offer *reader, const struct usp_bytes *bytes)
 {
     struct usp_channel *channel = reader->channel;
     struct usp_task *task = reader->task;
+    unsigned worker = task->worker;
     if (bytes->length <= USP_SMALL) {
         if (bytes->length)
             memcpy(reader->small, bytes->data, bytes->length);
@@ -56,6 +61,8 @@ static bool leave_in_arena(struct usp_offer *reader, const struct usp_bytes *byt
     USP_FAILPOINT("message-left");
     usp_wake_far(task);
     USP_FAILPOINT("reader-woken");
+    if (bytes->length >= LARGE)
+        usp_processor_lend(worker);
     return true;
 }
 

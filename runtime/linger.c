@@ -16,7 +16,10 @@
    A process that waits at a buffer may look for some microseconds before it parks at all (channels/lane.h), as long as a
    worker that waits awake finds its partner on another processor. Looks in vain are followed by more and more waits without.
 
-   UVCSP_SPIN=0 in the environment: never. */
+   A worker that has given something large to one on the same processor lends it that at once, while it lies in the caches.
+   Where others got it instead, it is not lent again for a while.
+
+   UVCSP_SPIN=0 in the environment: no waiting awake. */
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +35,7 @@
 #define MOST_SKIPPED 16384
 #define PAUSES 64         /* looks at the mailbox in a round */
 #define MOST_VAIN_LOOKS 64
+#define MOST_VAIN_LENDS 1023
 #define FIRST_SKIPPED 8   /* a worker that lives for a moment does not try */
 
 static struct {
@@ -42,6 +46,8 @@ static struct {
     unsigned penalty;     /* what `skip` will be */
     unsigned skip_looks;  /* the same, for looks before a process parks ... */
     unsigned vain_looks;  /* ... and its penalty */
+    unsigned skip_lends;  /* the same, for the processor that is lent ... */
+    unsigned vain_lends;  /* ... to somebody else than was meant */
     unsigned processor;
     uint64_t since;       /* it has had its processor */
     uint64_t theirs;      /* ticks of this try in which other workers had it */
@@ -55,6 +61,7 @@ static _Atomic uint64_t *used(void)
 void usp_processor_leave(void)
 {
     linger.processor = (unsigned)sched_getcpu();
+    atomic_store_explicit(&usp_worker_of(usp_worker_index())->processor, linger.processor, memory_order_relaxed);
     uint64_t before = atomic_load_explicit(used(), memory_order_relaxed);
     atomic_store_explicit(used(), before + usp_ticks() - linger.since, memory_order_relaxed);
 }
@@ -74,6 +81,24 @@ uint64_t usp_processor_yield(void)
     return theirs;
 }
 
+void usp_processor_lend(unsigned worker)
+{
+    if (linger.skip_lends > 0) {
+        linger.skip_lends--;
+        return;
+    }
+    if (atomic_load_explicit(&usp_worker_of(worker)->processor, memory_order_relaxed) != (unsigned)sched_getcpu())
+        return;
+    uint64_t start = usp_ticks();
+    uint64_t theirs = usp_processor_yield();
+    uint64_t taken = usp_ticks() - start;
+    bool vain = taken > theirs + SOON;
+    linger.vain_lends = vain ? 2 * linger.vain_lends + 1 : linger.vain_lends / 2;
+    if (linger.vain_lends > MOST_VAIN_LENDS)
+        linger.vain_lends = MOST_VAIN_LENDS;
+    linger.skip_lends = vain ? linger.vain_lends : 0;
+}
+
 void usp_linger_reset(void)
 {
     const char *text = getenv("UVCSP_SPIN");
@@ -86,6 +111,7 @@ void usp_linger_forget(void)
 {
     linger.yield_first = false;
     linger.begun = linger.skip = linger.penalty = linger.skip_looks = linger.vain_looks = 0;
+    linger.skip_lends = linger.vain_lends = 0;
     usp_processor_back();
 }
 

@@ -61,6 +61,7 @@ struct usp_worker {
     _Atomic uint32_t walk;       /* it looks through what others may free, since usp_shared->walks was this; or 0 */
     _Atomic uint32_t knocked;    /* there may be something on a link that it does not know of (sleep.c) */
     _Atomic uint32_t streams;    /* frames on their way to it that did not fit into a socket */
+    _Atomic uint32_t processor;  /* where it ran when it last gave up its processor; for a guess (linger.c) */
     _Atomic uint32_t orphan;     /* its parent has died; the root is to take it over */
     _Atomic uint32_t parent;
     _Atomic uint64_t birth;      /* generation << 32 | pid; 0 for the pid: not yet; USP_UNBORN: never */
@@ -228,6 +229,8 @@ void usp_processor_leave(void);
 void usp_processor_back(void);
 /* Gives it up, for as long as others want it; in ticks, how long other workers have had it. */
 uint64_t usp_processor_yield(void);
+/* The same, if that other worker, which has just been woken for what lies in the caches, most likely shares the processor. */
+void usp_processor_lend(unsigned worker);
 /* In a worker that begins. */
 void usp_linger_reset(void);
 /* The same, in a new worker: what the environment says is known. */

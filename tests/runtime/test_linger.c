@@ -1,5 +1,8 @@
 /* Waiting awake before sleeping: when a worker tries it, and when it stops trying. */
+#include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
 #include "runtime/worker.h"
 #include "tests/fixture.h"
@@ -93,6 +96,63 @@ TEST(who_gives_up_its_processor_says_how_long_it_had_it)
         ;
     usp_processor_leave();
     ck_assert_uint_ge(used() - before, 1000000);
+}
+
+/* From now on this test stays where it is, and worker 1 has been there last. */
+static unsigned share_a_processor(void)
+{
+    unsigned processor = (unsigned)sched_getcpu();
+    cpu_set_t here;
+    CPU_ZERO(&here);
+    CPU_SET(processor, &here);
+    ck_assert_int_eq(sched_setaffinity(0, sizeof here, &here), 0);
+    atomic_store(&usp_worker_of(1)->processor, processor);
+    return processor;
+}
+
+/* Whoever gives up its processor says how long it had it. */
+static bool lends(void)
+{
+    uint64_t before = used();
+    usp_processor_lend(1);
+    return used() != before;
+}
+
+TEST(a_processor_is_lent_to_a_worker_that_shares_it)
+{
+    share_a_processor();
+    ck_assert(lends());
+}
+
+TEST(a_processor_is_not_lent_to_a_worker_that_has_another)
+{
+    unsigned processor = share_a_processor();
+    atomic_store(&usp_worker_of(1)->processor, processor + 1);
+    for (int i = 0; i < 1000; i++)
+        ck_assert(!lends());
+}
+
+TEST(where_others_take_what_is_lent_it_is_not_lent_at_once_again)
+{
+    share_a_processor();
+    pid_t other = fork();
+    ck_assert_int_ge(other, 0);
+    if (other == 0)
+        for (;;)
+            ;
+    bool again = true;
+    for (int tries = 0; again && tries < 10; tries++) { /* it may also lose its processor before or after it lends it */
+        uint64_t taken = 0;
+        while (taken < 1000000) {
+            uint64_t start = usp_ticks();
+            lends();
+            taken = usp_ticks() - start;
+        }
+        again = lends();
+    }
+    kill(other, SIGKILL);
+    waitpid(other, NULL, 0);
+    ck_assert(!again);
 }
 
 static void fired(uv_timer_t *timer)
