@@ -138,7 +138,7 @@ TEST(each_call_fails_in_turn, .times = N_PATHS, .seconds = 120)
         return;
     /* workers count by themselves, and a failure there may be of no consequence */
     int nth = 1;
-    for (int in_vain = 0; in_vain < 3 && nth < 1000; nth += 1 + SANITIZED * nth / 8)
+    for (int in_vain = 0; in_vain < 3 && nth < 1000; nth += 1 + SANITIZED * nth / 4)
         in_vain = run(paths[_i].call, nth, paths[_i].error) ? 0 : in_vain + 1;
     ck_assert_int_lt(nth, 1000);
 }
