@@ -22,13 +22,15 @@ function quantile(a, n, q,    at, low) {
     low = int(at)
     return low >= n ? a[n] : a[low] + (at - low) * (a[low + 1] - a[low])
 }
-# The values of a key in all rounds, divided by those of another key in the same round if there is one, sorted into
-# `list`.
-function collect(key, by, list,    r, n) {
+# The values of a key in all rounds, and in all turns of a round, divided by those of another key in the same round and
+# turn if there is one, sorted into `list`.
+function collect(key, by, list,    i, r, n) {
     n = 0
-    for (r = 1; r <= rounds; r++)
+    for (i = 1; i <= n_rounds; i++) {
+        r = round[i]
         if ((key, r) in value && (by == "" || ((by, r) in value && value[by, r] > 0)))
             list[++n] = by == "" ? value[key, r] : value[key, r] / value[by, r]
+    }
     sort(list, n)
     return n
 }
@@ -82,8 +84,10 @@ file == 3 { plan[++n_plan] = $0; next }
 $5 ~ /^[0-9.]+(e[-+]?[0-9]+)?$/ {
     value[$2, $3, $4, $1] = $5 + 0
     unit[$2] = $6
-    if ($1 > rounds)
-        rounds = $1 + 0
+    if (!($1 in known)) {
+        known[$1]
+        round[++n_rounds] = $1
+    }
     if (!(($2, $3) in planned))
         extra[$2] # a second figure of some case
 }
