@@ -102,8 +102,15 @@ struct usp_lane {
     uint32_t count;              /* messages that ever entered, or left */
     uint32_t seen;               /* the other lane's count, when that was last looked at */
     _Atomic uint32_t patience;   /* ticks between two looks of who waits (lane.c) */
-    char apart[128 - 4 * sizeof(uint32_t)];
+    /* Of messages of variable length. */
+    uint32_t at;                 /* what `count` was when the last one was about to pass: as long as it still is, `block` has not */
+    void *block;                 /* of that message; or NULL */
+    int64_t bytes;               /* that ever entered, or left; */
+    int64_t bytes_then;          /* when that message has */
+    int64_t bytes_seen;          /* the other lane's, when `seen` was */
+    char apart[64];
 };
+_Static_assert(sizeof(struct usp_lane) == 128, "two lines");
 
 /* What a communication writes to comes first, in a line of the cache. */
 struct usp_channel {
@@ -136,8 +143,8 @@ struct usp_channel {
     uint32_t mask;
     struct usp_lane *lanes;      /* two, for each side one, or NULL (lane.h) */
     char *buffer;                /* `mask` + 1 slots: a power of two, so that the counters may wrap */
-    int64_t bytes, enough;       /* in the buffer, of messages of variable length; it is full from there on (0: no limit).
-                                    A crash may make `bytes` wrong, up to when the buffer is empty */
+    int64_t bytes, enough;       /* in the buffer, where it has no lanes; it is full from there on (0: no limit, and they are not
+                                    counted) */
     size_t size;                 /* of a value */
     uint32_t passed;             /* of a lenient one: messages that go past the buffer, to a reader that waited */
     uint32_t passed_before;      /* while a reader is being counted, or struck out: what holds if that is not completed ... */
@@ -387,11 +394,16 @@ static inline uint32_t usp_buffered(const struct usp_channel *channel)
     return usp_counted(channel, USP_WRITER) - usp_counted(channel, USP_READER);
 }
 
+/* In the buffer, of messages of variable length; where there is a limit to that. */
+static inline int64_t usp_bytes_in_buffer(const struct usp_channel *channel)
+{
+    return usp_is_laned(channel) ? channel->lanes[USP_WRITER].bytes - channel->lanes[USP_READER].bytes : channel->bytes;
+}
 /* Has a writer to wait? Of one message there is always room. */
 static inline bool usp_is_full(const struct usp_channel *channel)
 {
     uint32_t n = usp_buffered(channel);
-    return n >= channel->capacity || (channel->enough && n > 0 && channel->bytes >= channel->enough);
+    return n >= channel->capacity || (channel->enough && n > 0 && usp_bytes_in_buffer(channel) >= channel->enough);
 }
 
 /* ---- channel.c ---- */

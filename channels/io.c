@@ -46,7 +46,8 @@ void usp_refill(struct usp_channel *channel)
         channel->refill = task;
         USP_FAILPOINT("refill-noted");
         done = (data || offer->length == 0) && usp_buffer_put(channel, data, offer->length) == 0;
-        channel->bytes += done ? (int64_t)offer->length : 0;
+        if (done)
+            usp_buffer_passes(channel, USP_WRITER, offer->length);
         if (!done)
             task->outcome = USP_RETRY; /* it may put it in by itself, or do something else: so the next one's turn */
         USP_FAILPOINT("refilled");
@@ -118,10 +119,10 @@ static int step_buffered(struct usp_channel *channel, struct usp_end *end, void 
             return USP_WAITS;
         if (end->looks)
             return 0;
-        size_t length = channel->enough ? usp_buffer_length(channel) : 0;
+        size_t length = channel->enough ? usp_buffer_length(channel, usp_counted(channel, USP_READER)) : 0;
         int rc = usp_buffer_get(channel, value);
         if (rc == 0)
-            channel->bytes = usp_buffered(channel) > 0 ? channel->bytes - (int64_t)length : 0;
+            usp_buffer_passes(channel, USP_READER, length);
         if (rc == 0 && channel->waiting[USP_WRITER].head)
             usp_refill(channel);
         return rc;
@@ -140,7 +141,8 @@ static int step_buffered(struct usp_channel *channel, struct usp_end *end, void 
     if (usp_is_full(channel))
         return end->nests && usp_nests(end, bytes->data) ? 0 : USP_WAITS;
     int rc = usp_buffer_put(channel, bytes->data, bytes->length);
-    channel->bytes += rc == 0 ? (int64_t)bytes->length : 0;
+    if (rc == 0)
+        usp_buffer_passes(channel, USP_WRITER, bytes->length);
     return rc;
 }
 
@@ -263,8 +265,8 @@ static int transact_bytes(struct usp_end *end, void *value, const struct usp_byt
     bool looked = false;
     for (;;) {
         struct usp_offer *offer;
-        if (has_lane(end) && (usp_lane_use(channel, side, value) ||
-                              (seconds != 0 && !channel->common && usp_lane_await(channel, side, value))))
+        if (has_lane(end) && (usp_lane_use(channel, side, value, bytes) ||
+                              (seconds != 0 && !channel->common && usp_lane_await(channel, side, value, bytes))))
             return 0;
         usp_lock(channel);
         int rc = usp_step(end, value, bytes, &offer);
@@ -290,7 +292,7 @@ static int transact_bytes(struct usp_end *end, void *value, const struct usp_byt
             usp_common_use(fibre->task, channel->common);
             usp_unlock(channel);
             looked = true;
-            if (usp_lane_await(channel, side, value))
+            if (usp_lane_await(channel, side, value, bytes))
                 return 0;
             continue;
         }

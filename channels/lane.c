@@ -14,13 +14,16 @@ static void lay(struct usp_channel *channel)
 
 void usp_lanes_make(struct usp_channel *channel)
 {
-    if (channel->lanes || channel->capacity < 2 || channel->slow == USP_GENERALLY)
+    if (channel->lanes || channel->capacity < 2 || channel->ended || channel->type == UVCSP_TYPE_END ||
+        channel->size > UINT32_MAX)
         return;
     struct usp_lane *lanes = usp_arena_alloc(2 * sizeof *lanes, USP_BLOCK_MESSAGE);
     if (!lanes)
         return;
-    lanes[USP_READER] = (struct usp_lane){.count = channel->read, .seen = channel->written};
-    lanes[USP_WRITER] = (struct usp_lane){.count = channel->written, .seen = channel->read};
+    /* nothing has passed yet: `at` is not the last count, nor the one before */
+    lanes[USP_READER] = (struct usp_lane){.count = channel->read, .seen = channel->written, .at = channel->read - 2};
+    lanes[USP_WRITER] = (struct usp_lane){
+        .count = channel->written, .seen = channel->read, .at = channel->written - 2, .bytes = channel->bytes};
     USP_FAILPOINT("lanes-made");
     atomic_signal_fence(memory_order_seq_cst);
     channel->lanes = lanes;
@@ -37,26 +40,79 @@ void usp_lanes_complete(struct usp_channel *channel)
     lay(channel);
 }
 
+/* ---- after a death ---- */
+
+/* The lane is this worker's. Where it has been done already nothing changes. */
+static void finish(struct usp_channel *channel, enum usp_side side)
+{
+    struct usp_lane *lane = &channel->lanes[side];
+    if (usp_is_plain(channel))
+        return;
+    if (lane->at + 1 == lane->count)
+        lane->bytes = lane->bytes_then;
+    if (lane->at != lane->count || !lane->block)
+        return;
+    void *block = lane->block;
+    usp_arena_set_owner(block, side == USP_READER ? USP_NOBODY : usp_worker_index());
+    atomic_signal_fence(memory_order_seq_cst);
+    lane->block = NULL; /* if this worker dies too, the block is the next one's, or goes with it */
+    atomic_signal_fence(memory_order_seq_cst);
+    if (side == USP_WRITER)
+        usp_arena_free(block);
+}
+
+static void seize(struct usp_channel *channel, enum usp_side side, unsigned dead)
+{
+    _Atomic uint32_t *holder = &channel->lanes[side].holder;
+    unsigned rounds = 0;
+    for (;;) {
+        uint32_t seen = atomic_load(holder);
+        if (seen != dead + 1 && seen != USP_REPAIRS + dead) {
+            if (seen < USP_REPAIRS || seen == USP_REPAIRS + usp_worker_index()) /* it found the arena's lock with another dead one */
+                return;
+            USP_SPINS(holder);
+            usp_lane_relax(&rounds, seen);
+        } else if (atomic_compare_exchange_strong(holder, &seen, USP_REPAIRS + usp_worker_index())) {
+            finish(channel, side);
+            atomic_store(holder, 0);
+            return;
+        }
+    }
+}
+
 void usp_lanes_seize(struct usp_channel *channel, unsigned dead)
 {
     if (!usp_is_laned(channel))
         return;
-    for (enum usp_side side = USP_READER; side <= USP_WRITER; side++) {
-        uint32_t holder = dead + 1;
-        atomic_compare_exchange_strong(&channel->lanes[side].holder, &holder, 0);
-    }
+    seize(channel, USP_READER, dead);
+    seize(channel, USP_WRITER, dead);
 }
 
-bool usp_lane_use(struct usp_channel *channel, enum usp_side side, void *value)
+/* ---- to use one ---- */
+
+/* False: the lane is somebody else's, or he would have to wait for it who has the lock. */
+static bool take(struct usp_channel *channel, struct usp_lane *lane)
 {
-    struct usp_lane *lane = &channel->lanes[side], *other = &channel->lanes[usp_other(side)];
     uint32_t nobody = 0;
-    if (atomic_load_explicit(&channel->lock, memory_order_relaxed) != 0) /* who has it would have to wait for this lane */
+    if (atomic_load_explicit(&channel->lock, memory_order_relaxed) != 0)
         return false;
     USP_MARK("lane-to-take");
     if (!atomic_compare_exchange_strong(&lane->holder, &nobody, usp_sched.worker + 1))
         return false;
     USP_FAILPOINT("lane-taken");
+    return true;
+}
+
+static void leave(struct usp_lane *lane)
+{
+    atomic_store_explicit(&lane->holder, 0, memory_order_release);
+    USP_MARK("lane-left");
+}
+
+/* The lane is this worker's. Is there a message, or room for one, and nothing else to do? */
+static inline bool may_pass(struct usp_channel *channel, enum usp_side side, struct usp_lane *lane)
+{
+    struct usp_lane *other = &channel->lanes[usp_other(side)];
     bool goes = atomic_load(&channel->lock) == 0;
     uint32_t count = lane->count; /* now, and not before: who had the lock may just have let go of it */
     goes = goes && !channel->ended && !channel->waiting[usp_other(side)].head;
@@ -65,8 +121,33 @@ bool usp_lane_use(struct usp_channel *channel, enum usp_side side, void *value)
         lane->seen = __atomic_load_n(&other->count, __ATOMIC_ACQUIRE);
         goes = lane->seen + limit != count;
     }
+    return goes;
+}
+
+/* Has the buffer as many bytes as it may? One message it may have whatever its size is. */
+static bool has_its_bytes(const struct usp_channel *channel, struct usp_lane *lane)
+{
+    struct usp_lane *other = &channel->lanes[USP_READER];
+    if (!channel->enough || lane->bytes - lane->bytes_seen < channel->enough)
+        return false;
+    lane->seen = __atomic_load_n(&other->count, __ATOMIC_ACQUIRE);
+    lane->bytes_seen = __atomic_load_n(&other->bytes, __ATOMIC_RELAXED); /* or of a message more, which has left by now */
+    return lane->bytes - lane->bytes_seen >= channel->enough && lane->seen != lane->count;
+}
+
+static inline void *slot_of(const struct usp_channel *channel, uint32_t count, size_t size)
+{
+    return channel->buffer + size * (count & channel->mask);
+}
+
+static bool use_plain(struct usp_channel *channel, enum usp_side side, struct usp_lane *lane, void *value)
+{
+    if (!take(channel, lane))
+        return false;
+    bool goes = may_pass(channel, side, lane);
     if (goes) {
-        char *slot = channel->buffer + channel->size * (count & channel->mask);
+        uint32_t count = lane->count;
+        char *slot = slot_of(channel, count, channel->size);
         if (side == USP_READER)
             usp_copy(value, slot, channel->size);
         else
@@ -74,9 +155,91 @@ bool usp_lane_use(struct usp_channel *channel, enum usp_side side, void *value)
         USP_FAILPOINT("lane-copied");
         __atomic_store_n(&lane->count, count + 1, __ATOMIC_RELEASE);
     }
-    atomic_store_explicit(&lane->holder, 0, memory_order_release);
-    USP_MARK("lane-left");
+    leave(lane);
     return goes;
+}
+
+/* A message of so many bytes is about to pass; its block is going to be another's. */
+static void note(struct usp_channel *channel, struct usp_lane *lane, void *block, size_t length, unsigned owner)
+{
+    lane->block = block;
+    lane->bytes_then = lane->bytes + (channel->enough ? (int64_t)length : 0);
+    atomic_signal_fence(memory_order_seq_cst);
+    *(volatile uint32_t *)&lane->at = lane->count;
+    atomic_signal_fence(memory_order_seq_cst);
+    USP_FAILPOINT("lane-noted");
+    if (block)
+        usp_arena_set_owner(block, owner);
+    USP_FAILPOINT("lane-copied");
+}
+
+static void pass(struct usp_lane *lane)
+{
+    __atomic_store_n(&lane->count, lane->count + 1, __ATOMIC_RELEASE);
+    USP_FAILPOINT("lane-passed");
+    __atomic_store_n(&lane->bytes, lane->bytes_then, __ATOMIC_RELAXED);
+}
+
+static uint32_t ready(const struct usp_channel *channel, enum usp_side side);
+
+/* By what is known without the lane; it would be a pity to make a block for it. */
+static bool seems_full(const struct usp_channel *channel, const struct usp_lane *lane)
+{
+    return atomic_load_explicit(&channel->lock, memory_order_relaxed) != 0 ||
+           (__atomic_load_n(&lane->seen, __ATOMIC_RELAXED) + channel->capacity ==
+                __atomic_load_n(&lane->count, __ATOMIC_RELAXED) &&
+            ready(channel, USP_WRITER) == 0);
+}
+
+static bool write_variable(struct usp_channel *channel, struct usp_lane *lane, const struct usp_bytes *bytes)
+{
+    union usp_parcel parcel = {.bytes = {0}};
+    if (seems_full(channel, lane) || usp_parcel_pack(&parcel, bytes->data, bytes->length) < 0)
+        return false;
+    void *block = usp_parcel_block(&parcel);
+    bool goes = take(channel, lane);
+    if (goes) {
+        goes = may_pass(channel, USP_WRITER, lane) && !has_its_bytes(channel, lane);
+        if (goes) {
+            memcpy(slot_of(channel, lane->count, sizeof parcel), &parcel, sizeof parcel);
+            note(channel, lane, block, bytes->length, USP_NOBODY);
+            pass(lane);
+        }
+        leave(lane);
+    }
+    if (!goes)
+        usp_arena_free(block);
+    return goes;
+}
+
+static bool read_variable(struct usp_channel *channel, struct usp_lane *lane, void *value)
+{
+    union usp_parcel parcel;
+    void *block = NULL;
+    if (!take(channel, lane))
+        return false;
+    bool goes = may_pass(channel, USP_READER, lane);
+    if (goes) {
+        memcpy(&parcel, slot_of(channel, lane->count, sizeof parcel), sizeof parcel);
+        block = usp_parcel_block(&parcel);
+        goes = usp_message_land(channel, value, usp_parcel_data(&parcel), usp_parcel_length(&parcel)) == 0;
+        if (goes) {
+            note(channel, lane, block, usp_parcel_length(&parcel), usp_sched.worker);
+            pass(lane);
+        }
+    }
+    leave(lane);
+    if (goes)
+        usp_arena_free(block);
+    return goes;
+}
+
+bool usp_lane_use(struct usp_channel *channel, enum usp_side side, void *value, const struct usp_bytes *bytes)
+{
+    struct usp_lane *lane = &channel->lanes[side];
+    if (__builtin_expect(usp_is_plain(channel), 1))
+        return use_plain(channel, side, lane, value);
+    return side == USP_WRITER ? write_variable(channel, lane, bytes) : read_variable(channel, lane, value);
 }
 
 /* ---- to wait awake ---- */
@@ -140,12 +303,12 @@ static uint32_t await(const struct usp_channel *channel, enum usp_side side)
     return n;
 }
 
-bool usp_lane_await(struct usp_channel *channel, enum usp_side side, void *value)
+bool usp_lane_await(struct usp_channel *channel, enum usp_side side, void *value, const struct usp_bytes *bytes)
 {
     if (channel->ended)
         return false;
     uint32_t n = ready(channel, side);
     if (n == 0 && !channel->waiting[usp_other(side)].head && usp_may_look_first())
         n = await(channel, side);
-    return n > 0 && usp_lane_use(channel, side, value);
+    return n > 0 && usp_lane_use(channel, side, value, bytes);
 }

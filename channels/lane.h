@@ -12,26 +12,32 @@
    see the buffer as it is.
 
    A lane holds up nobody but for a copy. Of what it guards nothing can be half done: a message is in, or out, by
-   one store. So the lane of a worker that has died is freed, and no more (recover.c).
+   one store. So the lane of a worker that has died is freed, and as a rule that is all.
 
-   Only buffers of plain values have lanes, and not those of one message, which are full or empty all the time. They are
+   A message of variable length may have a block of the arena, which is nobody's while it is in the buffer, or it would go with
+   whoever dies. It becomes so just before it is in, and somebody's just before it is out; so the lane first notes which block, and at what
+   count. Who frees the lane of a dead worker finds by that count whether the message has passed, and if not, does the rest
+   backwards: the block is no longer in the buffer's way, or is the buffer's again.
+
+   Buffers of mobile ends have no lanes, nor those of one message, which are full or empty all the time. They are
    made when a second worker is to have an end, and stay. */
 #ifndef USP_CHANNELS_LANE_H
 #define USP_CHANNELS_LANE_H
 
-#include "channels/channel.h"
+#include "channels/message.h"
 
 /* Gives the channel lanes, if they are of use for it and the arena has room; the lock is held, and not by bias. */
 void usp_lanes_make(struct usp_channel *channel);
 /* After a crash of who was making them; the same. */
 void usp_lanes_complete(struct usp_channel *channel);
-/* Frees what a worker that has died held. */
+/* Frees what a worker that has died held. When this returns it has been done, by whomever. */
 void usp_lanes_seize(struct usp_channel *channel, unsigned dead);
 
-/* READ or WRITE at a channel with lanes by an end that has not retired, no lock held, if that is all there is to do. False:
-   nothing was done. It is full or empty, or somebody waits or has the lock, or it has ended. */
-bool usp_lane_use(struct usp_channel *channel, enum usp_side side, void *value);
+/* READ or WRITE at a channel with lanes by an end that has not retired, no lock held, if that is all there is to do. `bytes`:
+   those of the value that is written; of a plain one they are not looked at. False: nothing was done. It is full or empty, or somebody
+   waits or has the lock, or it has ended, or there is no memory. */
+bool usp_lane_use(struct usp_channel *channel, enum usp_side side, void *value, const struct usp_bytes *bytes);
 /* The same. Where it is full or empty, it is waited for a moment whether the other side, in another worker, does something. */
-bool usp_lane_await(struct usp_channel *channel, enum usp_side side, void *value);
+bool usp_lane_await(struct usp_channel *channel, enum usp_side side, void *value, const struct usp_bytes *bytes);
 
 #endif

@@ -59,6 +59,11 @@ void usp_bias_wait(struct usp_channel *channel, uint32_t mark)
     atomic_compare_exchange_strong_explicit(&channel->bias, &mark, 0, memory_order_release, memory_order_relaxed);
 }
 
+void usp_lane_relax(unsigned *rounds, uint32_t holder)
+{
+    relax(rounds, holder >= USP_REPAIRS ? holder - USP_REPAIRS : holder - 1);
+}
+
 void usp_lanes_clear(struct usp_channel *channel)
 {
     for (enum usp_side side = USP_READER; side <= USP_WRITER; side++) {
@@ -67,7 +72,7 @@ void usp_lanes_clear(struct usp_channel *channel)
         uint32_t in;
         while ((in = atomic_load(holder)) != 0) {
             USP_SPINS(holder);
-            relax(&rounds, in - 1);
+            usp_lane_relax(&rounds, in);
         }
     }
 }

@@ -24,9 +24,12 @@
 
 #define USP_REVOKING 0x10000u /* in `bias`, with the revoker's index plus 1 */
 #define USP_REPAIRING 2u       /* in `inside`, with the repairer's index added */
+#define USP_REPAIRS 0x10000u   /* the same, in the holder of a lane */
 
 void usp_lock_slowly(struct usp_channel *channel);
 void usp_lanes_clear(struct usp_channel *channel);
+/* Waits a little for that holder of a lane, and now and then looks whether it has died. */
+void usp_lane_relax(unsigned *rounds, uint32_t holder);
 /* The word `lock` is this worker's: waits until nobody is in a lane, if there are any (lane.h). */
 static inline void usp_keep_lanes_clear(struct usp_channel *channel)
 {

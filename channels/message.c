@@ -10,21 +10,6 @@
 #include "channels/value.h"
 #include "runtime/arena.h"
 
-/* A message of variable length in a buffer: a block, or, where it is short, the bytes. */
-#define SHORT 15
-union parcel {
-    struct {
-        void *block;
-        uint64_t length; /* little-endian: its last byte is 0 */
-    };
-    struct {
-        char bytes[SHORT];
-        uint8_t is_short; /* IS_SHORT and the length */
-    };
-};
-#define IS_SHORT 0x80u
-_Static_assert(sizeof(union parcel) == SHORT + 1, "the mark is the last byte of the length");
-
 /* Where another processor has read what lies at `to` before, and it is more than a cache holds, a
    store that fetches its line first takes five times as long as one that does not. `rep movsb` does
    not, on processors that are made for it (ERMS: leaf 7, EBX bit 9); below this size it makes no
@@ -194,24 +179,37 @@ static inline bool fixed(const struct usp_channel *channel)
     return channel->type == UVCSP_TYPE_PLAIN || channel->type == UVCSP_TYPE_END;
 }
 
+int usp_parcel_pack(union usp_parcel *parcel, const void *data, size_t length)
+{
+    if (length > 0 && length <= USP_SHORT) {
+        memcpy(parcel->bytes, data, length);
+        parcel->is_short = (uint8_t)(USP_IS_SHORT + length);
+        return 0;
+    }
+    parcel->block = NULL;
+    parcel->length = htole64(length);
+    if (length > 0) {
+        parcel->block = usp_arena_alloc(length, USP_BLOCK_MESSAGE);
+        if (!parcel->block)
+            return -ENOMEM;
+        usp_copy_over(parcel->block, data, length);
+    }
+    return 0;
+}
+
+size_t usp_parcel_length(const union usp_parcel *parcel)
+{
+    return parcel->is_short ? parcel->is_short - USP_IS_SHORT : (size_t)le64toh(parcel->length);
+}
+
 size_t usp_message_slot(const struct usp_channel *channel)
 {
-    return fixed(channel) ? channel->size : sizeof(union parcel);
+    return fixed(channel) ? channel->size : sizeof(union usp_parcel);
 }
 
 static inline void *slot_of(const struct usp_channel *channel, uint32_t n)
 {
     return channel->buffer + usp_message_slot(channel) * (n & channel->mask);
-}
-
-static inline void *block_of(const union parcel *parcel)
-{
-    return parcel->is_short ? NULL : parcel->block;
-}
-
-static inline size_t length_of(const union parcel *parcel)
-{
-    return parcel->is_short ? parcel->is_short - IS_SHORT : (size_t)le64toh(parcel->length);
 }
 
 void *usp_buffer_block(const struct usp_channel *channel, uint32_t n)
@@ -221,16 +219,39 @@ void *usp_buffer_block(const struct usp_channel *channel, uint32_t n)
         return NULL;
     if (channel->type == UVCSP_TYPE_END)
         return end_of(slot);
-    union parcel parcel;
+    union usp_parcel parcel;
     memcpy(&parcel, slot, sizeof parcel);
-    return block_of(&parcel);
+    return usp_parcel_block(&parcel);
 }
 
-size_t usp_buffer_length(const struct usp_channel *channel)
+size_t usp_buffer_length(const struct usp_channel *channel, uint32_t n)
 {
-    union parcel parcel;
-    memcpy(&parcel, slot_of(channel, usp_counted(channel, USP_READER)), sizeof parcel);
-    return length_of(&parcel);
+    union usp_parcel parcel;
+    memcpy(&parcel, slot_of(channel, n), sizeof parcel);
+    return usp_parcel_length(&parcel);
+}
+
+void usp_buffer_passes(struct usp_channel *channel, enum usp_side side, size_t length)
+{
+    if (!channel->enough)
+        return;
+    if (usp_is_laned(channel))
+        channel->lanes[side].bytes += (int64_t)length;
+    else
+        channel->bytes += side == USP_WRITER ? (int64_t)length : -(int64_t)length;
+}
+
+void usp_buffer_count_bytes(struct usp_channel *channel)
+{
+    int64_t sum = 0;
+    if (!channel->enough)
+        return;
+    for (uint32_t n = usp_counted(channel, USP_READER); n != usp_counted(channel, USP_WRITER); n++)
+        sum += (int64_t)usp_buffer_length(channel, n);
+    if (usp_is_laned(channel))
+        channel->lanes[USP_READER].bytes = channel->lanes[USP_READER].bytes_then = channel->lanes[USP_WRITER].bytes - sum;
+    else
+        channel->bytes = sum;
 }
 
 /* One store moves a message in or out. A block that belongs to a message is made nobody's after it is in, and somebody's
@@ -245,24 +266,6 @@ static inline void step(struct usp_channel *channel, enum usp_side side)
     atomic_signal_fence(memory_order_seq_cst);
 }
 
-static int pack(union parcel *parcel, const void *data, size_t length)
-{
-    if (length > 0 && length <= SHORT) {
-        memcpy(parcel->bytes, data, length);
-        parcel->is_short = (uint8_t)(IS_SHORT + length);
-        return 0;
-    }
-    parcel->block = NULL;
-    parcel->length = htole64(length);
-    if (length > 0) {
-        parcel->block = usp_arena_alloc(length, USP_BLOCK_MESSAGE);
-        if (!parcel->block)
-            return -ENOMEM;
-        usp_copy_over(parcel->block, data, length);
-    }
-    return 0;
-}
-
 int usp_buffer_put(struct usp_channel *channel, const void *data, size_t length)
 {
     void *slot = slot_of(channel, usp_counted(channel, USP_WRITER)), *block = NULL;
@@ -272,11 +275,11 @@ int usp_buffer_put(struct usp_channel *channel, const void *data, size_t length)
         memcpy(slot, data, channel->size);
         block = end_of(data);
     } else {
-        union parcel parcel = {.bytes = {0}};
-        if (pack(&parcel, data, length) < 0)
+        union usp_parcel parcel = {.bytes = {0}};
+        if (usp_parcel_pack(&parcel, data, length) < 0)
             return -ENOMEM;
         memcpy(slot, &parcel, sizeof parcel);
-        block = block_of(&parcel);
+        block = usp_parcel_block(&parcel);
     }
     USP_FAILPOINT("buffer-filled");
     step(channel, USP_WRITER);
@@ -303,10 +306,10 @@ int usp_buffer_get(struct usp_channel *channel, void *value)
     if (fixed(channel)) {
         usp_copy(value, slot, channel->size);
     } else {
-        union parcel parcel;
+        union usp_parcel parcel;
         memcpy(&parcel, slot, sizeof parcel);
-        block = block_of(&parcel);
-        int rc = usp_message_land(channel, value, parcel.is_short ? parcel.bytes : block, length_of(&parcel));
+        block = usp_parcel_block(&parcel);
+        int rc = usp_message_land(channel, value, usp_parcel_data(&parcel), usp_parcel_length(&parcel));
         if (rc < 0)
             return rc;
     }

@@ -52,14 +52,48 @@ void *usp_message_place(const struct usp_channel *channel, void *value, size_t l
 int usp_message_settle(const struct usp_channel *channel, void *value, void *place, size_t length);
 void usp_message_abandon(const struct usp_channel *channel, void *place);
 
+/* ---- what lies in a slot of a buffer, of variable length ---- */
+
+#define USP_SHORT 15
+#define USP_IS_SHORT 0x80u
+
+/* A few bytes, or a block with more. */
+union usp_parcel {
+    struct {
+        void *block;
+        uint64_t length;      /* little-endian, so that its last byte is the highest: 0 */
+    };
+    struct {
+        char bytes[USP_SHORT];
+        uint8_t is_short;     /* USP_IS_SHORT + length */
+    };
+};
+
+_Static_assert(sizeof(union usp_parcel) == USP_SHORT + 1, "the mark is the last byte of the length");
+
+/* 0 or -ENOMEM. A block is the caller's. */
+int usp_parcel_pack(union usp_parcel *parcel, const void *data, size_t length);
+static inline void *usp_parcel_block(const union usp_parcel *parcel)
+{
+    return parcel->is_short ? NULL : parcel->block;
+}
+size_t usp_parcel_length(const union usp_parcel *parcel);
+static inline const void *usp_parcel_data(const union usp_parcel *parcel)
+{
+    return parcel->is_short ? parcel->bytes : parcel->block;
+}
+
 /* ---- the buffer; the lock is held ---- */
 
 /* Bytes of a slot. */
 size_t usp_message_slot(const struct usp_channel *channel);
 /* Puts bytes behind the last message. 0 or -ENOMEM. There is room. */
 int usp_buffer_put(struct usp_channel *channel, const void *data, size_t length);
-/* The length of the first message; of variable length, and there is one. */
-size_t usp_buffer_length(const struct usp_channel *channel);
+/* The length of message `n`, from `read` to `written`; of variable length. */
+size_t usp_buffer_length(const struct usp_channel *channel, uint32_t n);
+/* A message of so many bytes has entered, or left. After a crash they are counted anew. */
+void usp_buffer_passes(struct usp_channel *channel, enum usp_side side, size_t length);
+void usp_buffer_count_bytes(struct usp_channel *channel);
 /* Takes the first message out into `value`. 0; or -errno, and it is still there. */
 int usp_buffer_get(struct usp_channel *channel, void *value);
 /* The block that belongs to message `n`, from `read` to `written`: of its bytes, or an end; or NULL. */

@@ -188,7 +188,7 @@ static int try_recv_into(struct usp_end *in, uvcsp_bytes *bytes, size_t room, si
     int rc;
     usp_lock(channel);
     if (usp_buffered(channel) > 0 && !(channel->ended & USP_POISONED) &&
-        (*sizep = usp_buffer_length(channel)) > room)
+        (*sizep = usp_buffer_length(channel, usp_counted(channel, USP_READER))) > room)
         rc = -EMSGSIZE;
     else
         rc = usp_step(in, bytes, NULL, &offer);

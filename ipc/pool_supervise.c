@@ -104,6 +104,11 @@ static void serve(struct usp_slot *slot)
             close_orders(slot);
         uvcsp_bytes message;
         char c;
+        if (uvcsp_queue_get_into(slot->answers, &message, 0, "pool") == UVCSP_OK) { /* as a rule there is one, and a choice takes longer */
+            take_answer(slot, &message);
+            free(message.data);
+            continue;
+        }
         uvcsp_guard guards[] = {
             {.kind = UVCSP_GUARD_READ,
              .on = true,

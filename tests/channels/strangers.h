@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "channels/channel.h"
+#include "runtime/arena.h"
 #include "tests/fixture.h"
 
 enum { STRANGER = 7, ANOTHER = 9 };
@@ -19,6 +20,7 @@ static inline pid_t as_worker(unsigned index, void (*fn)(struct usp_channel *, i
     ck_assert_int_ge(pid, 0);
     if (pid == 0) {
         usp_set_worker(index);
+        usp_arena_adopt(index);
         fn(channel, shared);
         _exit(0);
     }

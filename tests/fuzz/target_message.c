@@ -114,7 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         } else if (what == 1 && n > 0) {
             unsigned char value[PLAIN_SIZE];
             MUST(channel.type == UVCSP_TYPE_PLAIN ||
-                 usp_buffer_length(&channel) == kept[first % CAPACITY].length);
+                 usp_buffer_length(&channel, usp_counted(&channel, USP_READER)) == kept[first % CAPACITY].length);
             MUST(usp_buffer_get(&channel, value) == 0);
             MUST(take(&channel, value, &kept[first++ % CAPACITY]));
             n--;
