@@ -16,7 +16,7 @@
    @ small holds the_reader_and_a_repairer_die -DREADER_DIES -DREPAIRER_DIES
    @ small fails:over a_lane_of_the_dead_is_only_freed -DWRITER_DIES -DMUTATION_NO_FINISH
    @ small fails:in_the_buffer a_readers_block_goes_with_it -DREADER_DIES -DMUTATION_NO_FINISH
-   @ small fails:owner a_block_is_nobodys_after_it_is_in -DWRITER_DIES -DMUTATION_NOBODYS_LATE
+   @ small fails:over a_block_is_nobodys_after_it_is_in -DWRITER_DIES -DMUTATION_NOBODYS_LATE
    @ small fails:owner the_count_is_noted_before_the_block -DWRITER_DIES -DMUTATION_AT_FIRST
    @ small fails:in_the_buffer another_repairer_is_not_waited_for -DREADER_DIES -DMUTATION_NO_WAIT
    @ small fails:owner what_has_been_repaired_is_not_marked -DWRITER_DIES -DREPAIRER_DIES -DMUTATION_KEPT
