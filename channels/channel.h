@@ -141,7 +141,7 @@ struct usp_channel {
     size_t size;                 /* of a value */
     uint32_t passed;             /* of a lenient one: messages that go past the buffer, to a reader that waited */
     uint32_t passed_before;      /* while a reader is being counted, or struck out: what holds if that is not completed ... */
-    struct usp_task *passes_to;  /* ... and which reader */
+    struct usp_task *passes_to;  /* ... and which reader, by `passes_at` of its offers */
     uint32_t n_ends[2];          /* not retired */
     uint32_t n_refs;             /* end records, and 1 for its maker */
     bool held;                   /* by its maker */
@@ -152,6 +152,7 @@ struct usp_channel {
     struct usp_channel *made_next, *made_prev; /* other channels of that maker */
     struct usp_task *refill;     /* a writer whose message is being moved into the buffer ... */
     uint32_t refill_written;     /* ... and the count of what had entered before that */
+    uint32_t passes_at;
     struct usp_common *common;   /* what is freed although others use it, and this is its channel; or NULL */
     const char *cause;
     const char *site;

@@ -115,16 +115,17 @@ static void finish_refill(struct usp_channel *channel)
 }
 
 /* A message that was about to be counted as gone past the buffer has not gone there: if its reader was claimed, that one looks
-   again. Likewise if it was about to be struck out. */
-static void finish_passing(struct usp_channel *channel, unsigned dead)
+   again. Likewise if it was about to be struck out. By that offer only who had the lock has claimed it, and he need not be
+   the one who has died last: that may have been who repaired this. */
+static void finish_passing(struct usp_channel *channel)
 {
     struct usp_task *task = channel->passes_to;
     if (!task)
         return;
     uint64_t commit = usp_arena_is(task, USP_BLOCK_TASK) ? atomic_load(&task->commit) : USP_NONE;
-    if (usp_commit_state(commit) == USP_CLAIMED && usp_commit_worker(commit) == dead &&
-        usp_commit_index(commit) < usp_wait_of(task)->n)
-        usp_offers_of(task)[usp_commit_index(commit)].passed = 0;
+    if (usp_commit_state(commit) == USP_CLAIMED && usp_commit_index(commit) == channel->passes_at &&
+        channel->passes_at < usp_wait_of(task)->n)
+        usp_offers_of(task)[channel->passes_at].passed = 0;
     channel->passed = channel->passed_before;
     atomic_signal_fence(memory_order_seq_cst);
     channel->passes_to = NULL;
@@ -150,9 +151,10 @@ static void disinherit(void *block, enum usp_block_kind kind)
 
 static void repair(struct usp_channel *channel, unsigned dead)
 {
+    USP_FAILPOINT("repair-begun");
     usp_lanes_complete(channel);
     finish_refill(channel);
-    finish_passing(channel, dead);
+    finish_passing(channel);
     rebuild_queues(channel, dead);
     channel->n_refs = channel->held;
     channel->n_ends[0] = channel->n_ends[1] = 0;
