@@ -149,12 +149,25 @@ static void disinherit(void *block, enum usp_block_kind kind)
         usp_arena_set_owner(block, USP_NOBODY);
 }
 
+/* Who has dropped the maker's hold may have died of it. Then no worker answers for the channel any more, but who frees it with the
+   last end, and that may be soon. */
+static void finish_disowning(struct usp_channel *channel)
+{
+    if (channel->held)
+        return;
+    channel->common = NULL;
+    channel->maker = NULL;
+    channel->made_next = channel->made_prev = NULL;
+    disinherit(channel, USP_BLOCK_CHANNEL);
+}
+
 static void repair(struct usp_channel *channel, unsigned dead)
 {
     USP_FAILPOINT("repair-begun");
     usp_lanes_complete(channel);
     finish_refill(channel);
     finish_passing(channel);
+    finish_disowning(channel);
     rebuild_queues(channel, dead);
     channel->n_refs = channel->held;
     channel->n_ends[0] = channel->n_ends[1] = 0;
@@ -307,17 +320,23 @@ static void drop_end(void *block, unsigned owner, void *arg)
         release(end, burial->how);
 }
 
+/* One that is not held was repaired, or is being repaired, and others may free it. If it is the dead one's still after it was seen to
+   be held, it was his then, and nobody else drops that hold. */
 static void drop_channel(void *block, unsigned owner, void *arg)
 {
     struct usp_channel *channel = block;
-    if (owner != ((struct burial *)arg)->dead || channel->magic != USP_CHANNEL_MAGIC)
+    unsigned dead = ((struct burial *)arg)->dead;
+    if (owner != dead || channel->magic != USP_CHANNEL_MAGIC)
+        return;
+    USP_FAILPOINT("channel-to-drop");
+    if (!*(volatile bool *)&channel->held)
+        return;
+    atomic_thread_fence(memory_order_acquire);
+    if (!usp_arena_is_owned(channel, USP_BLOCK_CHANNEL, dead))
         return;
     channel->maker = NULL;
     channel->made_next = channel->made_prev = NULL;
-    if (channel->held)
-        usp_channel_disown(channel);
-    else
-        usp_arena_set_owner(channel, USP_NOBODY);
+    usp_channel_disown(channel);
 }
 
 /* Somebody else may have seized a lock of the dead one's, and be about to find out whether the message of a writer

@@ -9,7 +9,7 @@
 
 static struct {
     struct usp_channel *channel;
-    _Atomic int waits, begins, repairs, over;
+    _Atomic int waits, begins, repairs, repairing, goes_on, over;
 } *seen;
 
 static void begin(void)
@@ -99,6 +99,75 @@ TEST(a_message_that_was_half_counted_is_not_when_who_repairs_that_has_died_too, 
     ck_assert_uint_eq(seen->channel->passed, 0);
     seen->channel->lenient = 0; /* such a channel is given up otherwise */
     uvcsp_channel_free(c);
+    ck_assert(all_is_given_back());
+}
+
+/* ---- a channel that its maker was giving up ---- */
+
+PROCESS(sends_an_end, VAL(CHAN(int), c), OUT(uvcsp_end, to))
+{
+    WRITE(to, MOBILE(IN_OF(c)));
+}
+
+/* It has no end of the channel itself, so nothing else of its burial needs the lock. */
+PROCESS(makes_one_and_frees_it, OUT(uvcsp_end, to))
+{
+    CHAN(int) c = CHANNEL(int);
+    seen->channel = (struct usp_channel *)c;
+    CO(sends_an_end(c, to));
+    spin_until(&seen->begins);
+    failpoint_arm(1, "channel-not-held");
+    uvcsp_channel_free(c);
+}
+
+PROCESS(has_its_last_end, IN(uvcsp_end, from))
+{
+    (void)READ(from);
+    seen->waits = 1;
+    spin_until(&seen->over);
+}
+
+static void is_held_up(void)
+{
+    seen->repairing = 1;
+    spin_until(&seen->goes_on);
+}
+
+PROCESS(repairs_slowly)
+{
+    spin_until(&seen->repairs);
+    failpoint_call("repair-begun", is_held_up);
+    usp_lock(seen->channel);
+    usp_unlock(seen->channel);
+    seen->over = 1;
+}
+
+static void wait_until_it_is_freed(void)
+{
+    failpoint_call(NULL, NULL);
+    seen->goes_on = 1;
+    while (usp_arena_is(seen->channel, USP_BLOCK_CHANNEL))
+        sched_yield();
+}
+
+TEST(a_channel_that_its_maker_was_giving_up_may_be_freed_while_he_is_buried)
+{
+    if (house_light())
+        return;
+    begin();
+    CHAN(uvcsp_end) to = CHANNEL(uvcsp_end);
+    uvcsp_handle *handles[] = {SPAWN(makes_one_and_frees_it(to)), SPAWN(has_its_last_end(to)), SPAWN(repairs_slowly())};
+    house_capture(2);
+    spin_until(&seen->waits);
+    seen->begins = 1;
+    spin_until_one_has_died_at("channel-not-held");
+    seen->repairs = 1;
+    spin_until(&seen->repairing);
+    failpoint_call("channel-to-drop", wait_until_it_is_freed);
+    end(handles, 3);
+    free(house_captured());
+    ck_assert(seen->goes_on);
+    uvcsp_channel_free(to);
     ck_assert(all_is_given_back());
 }
 
