@@ -214,7 +214,7 @@ static bool take_lock(struct usp_channel *channel, uint16_t from)
 /* A channel that was biased to the dead one, or whose bias it was about to take away. Where it is
    inside it may yet have been about to retreat, because the bias had been taken; so whoever repairs
    takes the lock's word besides, and where somebody has that there is nothing to repair. A bias
-   stays; it is in nobody's way. False: the channel is gone. */
+   stays, or goes back; it is in nobody's way. False: the channel is gone. */
 static bool seize_bias(struct usp_channel *channel, unsigned dead)
 {
     uint32_t dead_inside = channel->home == dead ? 1 : dead + USP_REPAIRING;
@@ -228,7 +228,7 @@ static bool seize_bias(struct usp_channel *channel, unsigned dead)
     }
     uint32_t mark = USP_REVOKING | (dead + 1);
     if (atomic_load(&channel->bias) == mark)
-        usp_bias_wait(channel, mark);
+        atomic_compare_exchange_strong(&channel->bias, &mark, usp_bias_of(channel->home));
     return true;
 }
 

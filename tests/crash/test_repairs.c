@@ -2,14 +2,14 @@
    repair it too, has no time meanwhile. */
 #include <sched.h>
 
-#include "channels/lock.h"
+#include "channels/channel.h"
 #include "runtime/worker.h"
 #include "tests/crash/crash.h"
 #include "tests/failpoint.h"
 
 static struct {
     struct usp_channel *channel;
-    _Atomic int waits, begins, repairs, repairing, goes_on, over;
+    _Atomic int waits, begins, repairs, repairing, goes_on, over, got[2];
 } *seen;
 
 static void begin(void)
@@ -37,8 +37,7 @@ PROCESS(locks, VAL(const _Atomic int *, when), VAL(const char *, mark))
 {
     spin_until(when);
     failpoint_arm(1, mark);
-    usp_lock(seen->channel);
-    usp_unlock(seen->channel);
+    (void)uvcsp_channel_size(seen->channel); /* takes the lock */
 }
 
 static void end(uvcsp_handle **handles, size_t n)
@@ -137,8 +136,7 @@ PROCESS(repairs_slowly)
 {
     spin_until(&seen->repairs);
     failpoint_call("repair-begun", is_held_up);
-    usp_lock(seen->channel);
-    usp_unlock(seen->channel);
+    (void)uvcsp_channel_size(seen->channel);
     seen->over = 1;
 }
 
@@ -168,6 +166,70 @@ TEST(a_channel_that_its_maker_was_giving_up_may_be_freed_while_he_is_buried)
     free(house_captured());
     ck_assert(seen->goes_on);
     uvcsp_channel_free(to);
+    ck_assert(all_is_given_back());
+}
+
+/* ---- those who wait where a bias is taken away ---- */
+
+static struct usp_offer *first_waiting(void)
+{
+    return seen->channel->waiting[USP_READER].head;
+}
+
+PROCESS(waits_first, IN(int, in))
+{
+    seen->got[0] = READ(in);
+}
+
+PROCESS(waits_second, IN(int, in))
+{
+    while (!first_waiting())
+        uvcsp_yield();
+    seen->got[1] = READ(in);
+}
+
+/* Meanwhile each of the two has numbered its waits for itself, as plain calls do, and the first has had more of them. */
+PROCESS(writes_to_both, OUT(int, out))
+{
+    while (!first_waiting() || !first_waiting()->next)
+        uvcsp_yield();
+    first_waiting()->ticket = 9;
+    first_waiting()->next->ticket = 4;
+    seen->begins = 1;
+    while (!seen->over)
+        uvcsp_sleep(0.001);
+    for (int i = 1; i <= 2; i++)
+        WRITE(out, i);
+}
+
+PROCESS(has_the_bias)
+{
+    CHAN(int) c = CHANNEL(int);
+    seen->channel = (struct usp_channel *)c;
+    CO(waits_first(c), waits_second(c), writes_to_both(c));
+}
+
+TEST(those_who_wait_are_served_in_their_order_when_who_takes_the_bias_away_has_died, .times = 2)
+{
+    static const char *const marks[] = {"bias-revoking", "bias-gone"};
+    if (house_light())
+        return;
+    begin();
+    house_capture(2);
+    uvcsp_handle *handles[] = {SPAWN(has_the_bias()), NULL, NULL};
+    spin_until(&seen->begins);
+    handles[1] = SPAWN(locks(&seen->begins, marks[_i]));
+    uvcsp_join(handles[1], -1);
+    handles[2] = SPAWN(locks(&seen->begins, "channel-locked"));
+    uvcsp_join(handles[2], -1);
+    seen->over = 1;
+    end(handles, 3);
+    char *said = house_captured();
+    ck_assert_ptr_nonnull(strstr(said, "killed by signal 9"));
+    ck_assert_str_eq(failpoint_died_at(), "channel-locked");
+    free(said);
+    ck_assert_int_eq(seen->got[0], 1);
+    ck_assert_int_eq(seen->got[1], 2);
     ck_assert(all_is_given_back());
 }
 
