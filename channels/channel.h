@@ -399,6 +399,9 @@ static inline bool usp_is_full(const struct usp_channel *channel)
 
 /* The channel of a channel or end; NULL with a line on stderr if `x` is neither. `what` names the call. */
 struct usp_channel *usp_channel_of(void *x, const char *what);
+/* A block that was a channel, which others may free meanwhile: it still is one. Nobody frees one that a worker has locked, is in a lane of,
+   or takes the bias of: so what names that worker is read first, and is true if the channel stands then. */
+bool usp_channel_stands(const struct usp_channel *channel);
 /* A process uses the channel itself, not an end. Where it has not made it, who else may do so is not known any more. */
 static inline void usp_channel_used(struct usp_channel *channel, const struct usp_task *task)
 {

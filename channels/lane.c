@@ -37,13 +37,20 @@ void usp_lanes_complete(struct usp_channel *channel)
     lay(channel);
 }
 
+/* Of a channel that is being freed the lanes may be any block by now. */
 void usp_lanes_seize(struct usp_channel *channel, unsigned dead)
 {
     if (!usp_is_laned(channel))
         return;
+    struct usp_lane *volatile *at = (struct usp_lane *volatile *)&channel->lanes;
+    struct usp_lane *lanes = *at;
+    USP_FAILPOINT("lanes-to-seize");
+    if (!usp_arena_is(lanes, USP_BLOCK_MESSAGE) || !usp_arena_holds(lanes, 2 * sizeof *lanes))
+        return;
     for (enum usp_side side = USP_READER; side <= USP_WRITER; side++) {
         uint32_t holder = dead + 1;
-        atomic_compare_exchange_strong(&channel->lanes[side].holder, &holder, 0);
+        if (atomic_load(&lanes[side].holder) == holder && usp_channel_stands(channel) && *at == lanes)
+            atomic_compare_exchange_strong(&lanes[side].holder, &holder, 0);
     }
 }
 

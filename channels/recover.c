@@ -211,14 +211,20 @@ static bool take_lock(struct usp_channel *channel, uint16_t from)
     return true;
 }
 
+/* What `inside` says of one who has died there. */
+static uint32_t inside_of(const struct usp_channel *channel, unsigned dead)
+{
+    return *(const volatile uint16_t *)&channel->home == dead ? 1 : dead + USP_REPAIRING;
+}
+
 /* A channel that was biased to the dead one, or whose bias it was about to take away. Where it is
    inside it may yet have been about to retreat, because the bias had been taken; so whoever repairs
    takes the lock's word besides, and where somebody has that there is nothing to repair. A bias
    stays, or goes back; it is in nobody's way. False: the channel is gone. */
 static bool seize_bias(struct usp_channel *channel, unsigned dead)
 {
-    uint32_t dead_inside = channel->home == dead ? 1 : dead + USP_REPAIRING;
-    if (atomic_load(&channel->inside) == dead_inside &&
+    uint32_t dead_inside = inside_of(channel, dead);
+    if (atomic_load(&channel->inside) == dead_inside && usp_channel_stands(channel) && inside_of(channel, dead) == dead_inside &&
         atomic_compare_exchange_strong(&channel->inside, &dead_inside,
                                        usp_worker_index() + USP_REPAIRING)) {
         bool locked = take_lock(channel, 0);
@@ -227,7 +233,7 @@ static bool seize_bias(struct usp_channel *channel, unsigned dead)
             return false;
     }
     uint32_t mark = USP_REVOKING | (dead + 1);
-    if (atomic_load(&channel->bias) == mark)
+    if (atomic_load(&channel->bias) == mark && usp_channel_stands(channel))
         atomic_compare_exchange_strong(&channel->bias, &mark, usp_bias_of(channel->home));
     return true;
 }
@@ -238,13 +244,13 @@ static void seize_lock(void *block, unsigned owner, void *arg)
     struct usp_channel *channel = block;
     unsigned dead = *(unsigned *)arg;
     uint16_t held = (uint16_t)(dead + 1);
-    if (!usp_arena_is(channel, USP_BLOCK_CHANNEL) || channel->magic != USP_CHANNEL_MAGIC)
+    if (!usp_channel_stands(channel))
         return;
     usp_lanes_seize(channel, dead);
     if ((atomic_load(&channel->bias) || atomic_load(&channel->inside)) &&
         !seize_bias(channel, dead))
         return;
-    if (atomic_load(&channel->lock) == held && take_lock(channel, held))
+    if (atomic_load(&channel->lock) == held && usp_channel_stands(channel) && take_lock(channel, held))
         repair_and_unlock(channel, dead);
 }
 

@@ -10,6 +10,7 @@
 static struct {
     struct usp_channel *channel;
     _Atomic int waits, begins, repairs, repairing, goes_on, over, got[2];
+    unsigned index; /* of the worker that is dead */
 } *seen;
 
 static void begin(void)
@@ -230,6 +231,96 @@ TEST(those_who_wait_are_served_in_their_order_when_who_takes_the_bias_away_has_d
     free(said);
     ck_assert_int_eq(seen->got[0], 1);
     ck_assert_int_eq(seen->got[1], 2);
+    ck_assert(all_is_given_back());
+}
+
+/* ---- a channel with lanes that is freed meanwhile ---- */
+
+/* There are lanes as soon as ends of two workers are known. */
+PROCESS(sends_an_end_that_is_adopted, VAL(CHAN(int), c), OUT(uvcsp_end, to))
+{
+    WRITE(to, MOBILE(IN_OF(c)));
+    while (!((struct usp_channel *)c)->laned)
+        uvcsp_sleep(0.001);
+}
+
+PROCESS(has_an_end_for_a_while, IN(uvcsp_end, from))
+{
+    (void)READ(from);
+}
+
+PROCESS(dies)
+{
+    seen->index = usp_worker_index();
+    die(BY_SIGKILL);
+}
+
+/* The block that lies there, and says all over that this worker is in it. */
+static uint32_t *made_of(const void *place, size_t size)
+{
+    uint32_t *words = usp_arena_alloc(size, USP_BLOCK_MESSAGE);
+    MUST(words && words == place);
+    for (size_t i = 0; i < size / sizeof *words; i++)
+        words[i] = seen->index + 1;
+    return words;
+}
+
+static bool is_as_it_was(const uint32_t *words, size_t size)
+{
+    for (size_t i = 0; i < size / sizeof *words; i++)
+        if (words[i] != seen->index + 1)
+            return false;
+    return true;
+}
+
+PROCESS(frees_one_and_uses_the_room, OUT(uvcsp_end, to), VAL(bool, all))
+{
+    CHAN(int) c = CHANNEL(int, .capacity = 4);
+    struct usp_channel *channel = (struct usp_channel *)c;
+    CO(sends_an_end_that_is_adopted(c, to));
+    while (*(volatile uint32_t *)&channel->n_refs > 1)
+        uvcsp_sleep(0.001);
+    seen->channel = channel;
+    seen->waits = 1;
+    spin_until(&seen->begins);
+    const void *lanes = channel->lanes;
+    size_t size = usp_arena_size(channel), size_of_lanes = usp_arena_size(lanes);
+    uvcsp_channel_free(c);
+    uint32_t *there = made_of(lanes, size_of_lanes), *here = all ? made_of(channel, size) : NULL;
+    seen->goes_on = 1;
+    spin_until(&seen->over);
+    seen->got[0] = is_as_it_was(there, size_of_lanes);
+    seen->got[1] = !all || is_as_it_was(here, size);
+    usp_arena_free(there);
+    usp_arena_free(here);
+}
+
+static void wait_until_the_room_is_used(void)
+{
+    failpoint_call(NULL, NULL);
+    seen->begins = 1;
+    spin_until(&seen->goes_on);
+}
+
+TEST(what_lies_where_lanes_were_is_not_taken_for_them, .times = 2)
+{
+    if (house_light())
+        return;
+    begin();
+    CHAN(uvcsp_end) to = CHANNEL(uvcsp_end);
+    uvcsp_handle *handles[] = {SPAWN(frees_one_and_uses_the_room(to, _i)), SPAWN(has_an_end_for_a_while(to)), NULL};
+    house_capture(2);
+    spin_until(&seen->waits);
+    failpoint_call("lanes-to-seize", wait_until_the_room_is_used);
+    handles[2] = SPAWN(dies());
+    uvcsp_join(handles[2], -1);
+    seen->over = 1;
+    end(handles, 3);
+    free(house_captured());
+    ck_assert(seen->goes_on);
+    ck_assert(seen->got[0]);
+    ck_assert(seen->got[1]);
+    uvcsp_channel_free(to);
     ck_assert(all_is_given_back());
 }
 
