@@ -289,6 +289,12 @@ struct usp_channel *usp_channel_of(void *x, const char *what)
     return NULL;
 }
 
+bool usp_channel_stands(const struct usp_channel *channel)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    return usp_arena_is(channel, USP_BLOCK_CHANNEL) && *(const volatile uint32_t *)&channel->magic == USP_CHANNEL_MAGIC;
+}
+
 int uvcsp_channel_size(void *x)
 {
     USP_ENTER();

@@ -148,7 +148,7 @@ struct usp_channel {
     size_t size;                 /* of a value */
     uint32_t passed;             /* of a lenient one: messages that go past the buffer, to a reader that waited */
     uint32_t passed_before;      /* while a reader is being counted, or struck out: what holds if that is not completed ... */
-    struct usp_task *passes_to;  /* ... and which reader */
+    struct usp_task *passes_to;  /* ... and which reader, by `passes_at` of its offers */
     uint32_t n_ends[2];          /* not retired */
     uint32_t n_refs;             /* end records, and 1 for its maker */
     bool held;                   /* by its maker */
@@ -159,6 +159,7 @@ struct usp_channel {
     struct usp_channel *made_next, *made_prev; /* other channels of that maker */
     struct usp_task *refill;     /* a writer whose message is being moved into the buffer ... */
     uint32_t refill_written;     /* ... and the count of what had entered before that */
+    uint32_t passes_at;
     struct usp_common *common;   /* what is freed although others use it, and this is its channel; or NULL */
     const char *cause;
     const char *site;
@@ -410,6 +411,9 @@ static inline bool usp_is_full(const struct usp_channel *channel)
 
 /* The channel of a channel or end; NULL with a line on stderr if `x` is neither. `what` names the call. */
 struct usp_channel *usp_channel_of(void *x, const char *what);
+/* A block that was a channel, which others may free meanwhile: it still is one. Nobody frees one that a worker has locked, is in a lane of,
+   or takes the bias of: so what names that worker is read first, and is true if the channel stands then. */
+bool usp_channel_stands(const struct usp_channel *channel);
 /* A process uses the channel itself, not an end. Where it has not made it, who else may do so is not known any more. */
 static inline void usp_channel_used(struct usp_channel *channel, const struct usp_task *task)
 {

@@ -61,9 +61,10 @@ void usp_refill(struct usp_channel *channel)
 
 /* What has gone past the buffer is counted under the lock. If this worker dies before that is complete, who repairs the channel
    goes back to `passed_before` (recover.c); if it dies before the message has arrived, the reader strikes it out. */
-static void note_passing(struct usp_channel *channel, struct usp_task *task, uint32_t before)
+static void note_passing(struct usp_channel *channel, struct usp_task *task, uint32_t at, uint32_t before)
 {
     channel->passed_before = before;
+    channel->passes_at = at;
     atomic_signal_fence(memory_order_seq_cst);
     *(struct usp_task *volatile *)&channel->passes_to = task;
     USP_FAILPOINT("passing-noted");
@@ -75,6 +76,7 @@ static void count_passing(struct usp_channel *channel, struct usp_offer *reader,
     USP_FAILPOINT("passing-counted");
     if (reader)
         *(volatile uint8_t *)&reader->passed = passed;
+    USP_FAILPOINT("passing-marked");
     atomic_signal_fence(memory_order_seq_cst);
     *(struct usp_task *volatile *)&channel->passes_to = NULL;
     USP_FAILPOINT("passing-done");
@@ -83,7 +85,7 @@ static void count_passing(struct usp_channel *channel, struct usp_offer *reader,
 void usp_not_passed(struct usp_channel *channel, struct usp_offer *reader)
 {
     usp_lock(channel);
-    note_passing(channel, reader ? reader->task : (void *)channel, channel->passed - 1);
+    note_passing(channel, reader ? reader->task : (void *)channel, reader ? reader->index : 0, channel->passed - 1);
     count_passing(channel, reader, false);
     usp_unlock(channel);
     if (usp_one_less_passed)
@@ -99,7 +101,7 @@ static struct usp_offer *take_reader(struct usp_channel *channel)
     while ((reader = channel->waiting[USP_READER].head)) {
         bool counts = !reader->looks;
         if (counts)
-            note_passing(channel, reader->task, channel->passed);
+            note_passing(channel, reader->task, reader->index, channel->passed);
         usp_unlink_head(&channel->waiting[USP_READER], reader);
         bool claimed = usp_claim(reader);
         if (counts && claimed)

@@ -61,15 +61,23 @@ static void finish(struct usp_channel *channel, enum usp_side side)
         usp_arena_free(block);
 }
 
-static void seize(struct usp_channel *channel, enum usp_side side, unsigned dead)
+/* Of a channel that is being freed the lanes may be any block by now; one with a lane that is held is not freed. */
+static bool names_a_repairer(uint32_t holder)
 {
-    _Atomic uint32_t *holder = &channel->lanes[side].holder;
+    return holder - USP_REPAIRS < USP_MAX_WORKERS && holder != USP_REPAIRS + usp_worker_index(); /* itself: it has come here from there */
+}
+
+static void seize(struct usp_channel *channel, struct usp_lane *lanes, enum usp_side side, unsigned dead)
+{
+    _Atomic uint32_t *holder = &lanes[side].holder;
     unsigned rounds = 0;
     for (;;) {
         uint32_t seen = atomic_load(holder);
-        if (seen != dead + 1 && seen != USP_REPAIRS + dead) {
-            if (seen < USP_REPAIRS || seen == USP_REPAIRS + usp_worker_index()) /* it found the arena's lock with another dead one */
-                return;
+        bool deads = seen == dead + 1 || seen == USP_REPAIRS + dead;
+        if ((!deads && !names_a_repairer(seen)) || !usp_channel_stands(channel) ||
+            *(struct usp_lane *volatile *)&channel->lanes != lanes)
+            return;
+        if (!deads) {
             USP_SPINS(holder);
             usp_lane_relax(&rounds, seen);
         } else if (atomic_compare_exchange_strong(holder, &seen, USP_REPAIRS + usp_worker_index())) {
@@ -84,8 +92,12 @@ void usp_lanes_seize(struct usp_channel *channel, unsigned dead)
 {
     if (!usp_is_laned(channel))
         return;
-    seize(channel, USP_READER, dead);
-    seize(channel, USP_WRITER, dead);
+    struct usp_lane *lanes = *(struct usp_lane *volatile *)&channel->lanes;
+    USP_FAILPOINT("lanes-to-seize");
+    if (!usp_arena_is(lanes, USP_BLOCK_MESSAGE) || !usp_arena_holds(lanes, 2 * sizeof *lanes))
+        return;
+    seize(channel, lanes, USP_READER, dead);
+    seize(channel, lanes, USP_WRITER, dead);
 }
 
 /* ---- to use one ---- */

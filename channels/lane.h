@@ -30,7 +30,8 @@
 void usp_lanes_make(struct usp_channel *channel);
 /* After a crash of who was making them; the same. */
 void usp_lanes_complete(struct usp_channel *channel);
-/* Frees what a worker that has died held. When this returns it has been done, by whomever. */
+/* Frees what a worker that has died held; when this returns it has been done, by whomever. No lock is held: others may be
+   freeing the channel. */
 void usp_lanes_seize(struct usp_channel *channel, unsigned dead);
 
 /* READ or WRITE at a channel with lanes by an end that has not retired, no lock held, if that is all there is to do. `bytes`:

@@ -47,7 +47,16 @@ static void relax(unsigned *rounds, unsigned holder)
         usp_supervise_stuck(holder);
 }
 
-void usp_bias_wait(struct usp_channel *channel, uint32_t mark)
+/* The bias is about to go: from here on it is the tickets that the queues are rebuilt by. Nobody else can have the lock meanwhile. */
+static void number(struct usp_channel *channel)
+{
+    for (enum usp_side side = USP_READER; side <= USP_WRITER; side++)
+        for (struct usp_offer *offer = channel->waiting[side].head; offer; offer = offer->next)
+            offer->ticket = channel->ticket++;
+}
+
+/* The bias is marked so, with REVOKING: waits until the owner is not inside, and clears it. */
+static void bias_wait(struct usp_channel *channel, uint32_t mark)
 {
     unsigned rounds = 0;
     syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
@@ -55,7 +64,10 @@ void usp_bias_wait(struct usp_channel *channel, uint32_t mark)
         USP_SPINS(&channel->inside);
         relax(&rounds, insider_of(channel));
     }
-    /* Its owner may have given it away itself meanwhile, and to another worker. */
+    /* Its owner may have given it away itself meanwhile, and to another worker. Who has the lock although it is marked repairs what a
+       dead owner has left, and those who waited there are dead as well. */
+    if (atomic_load(&channel->bias) == mark && atomic_load(&channel->lock) == 0)
+        number(channel);
     atomic_compare_exchange_strong_explicit(&channel->bias, &mark, 0, memory_order_release, memory_order_relaxed);
 }
 
@@ -77,41 +89,30 @@ void usp_lanes_clear(struct usp_channel *channel)
     }
 }
 
-/* One try to take the bias away. False: somebody else does, or nobody has it. */
-static bool take_bias(struct usp_channel *channel)
+/* One try to take the bias away. It may be that somebody else does, or nobody has it. */
+static void take_bias(struct usp_channel *channel)
 {
     uint32_t owner = atomic_load_explicit(&channel->bias, memory_order_relaxed);
     uint32_t mark = USP_REVOKING | (usp_worker_index() + 1);
     if (owner == 0 || owner & USP_REVOKING || !atomic_compare_exchange_strong(&channel->bias, &owner, mark))
-        return false;
-    USP_MARK("bias-revoking");
-    usp_bias_wait(channel, mark);
-    return true;
-}
-
-/* The bias has gone, or is about to: from here on it is the tickets that the queues are rebuilt by. The lock is held. */
-static void number(struct usp_channel *channel)
-{
-    for (enum usp_side side = USP_READER; side <= USP_WRITER; side++)
-        for (struct usp_offer *offer = channel->waiting[side].head; offer; offer = offer->next)
-            offer->ticket = channel->ticket++;
+        return;
+    USP_FAILPOINT("bias-revoking");
+    bias_wait(channel, mark);
+    USP_FAILPOINT("bias-gone");
 }
 
 /* The holder may have been preempted, or have died: then whoever finds that out takes the lock over. */
 void usp_lock_slowly(struct usp_channel *channel)
 {
     unsigned rounds = 0;
-    bool taken = false;
     while (!usp_try_lock(channel)) {
-        taken |= take_bias(channel);
+        take_bias(channel);
         if (atomic_load(&channel->lock))
             USP_SPINS(&channel->lock);
         else
             USP_SPINS(&channel->bias);
         relax(&rounds, holder_of(channel));
     }
-    if (taken)
-        number(channel);
 }
 
 void usp_unbias(struct usp_channel *channel)

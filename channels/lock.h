@@ -103,7 +103,5 @@ void usp_unbias(struct usp_channel *channel);
 void usp_bias_init(void);
 /* What `bias` is for a channel of that worker's. */
 uint32_t usp_bias_of(unsigned worker);
-/* The bias is marked so, with REVOKING: waits until the owner is not inside, and clears it. */
-void usp_bias_wait(struct usp_channel *channel, uint32_t mark);
 
 #endif

@@ -115,16 +115,17 @@ static void finish_refill(struct usp_channel *channel)
 }
 
 /* A message that was about to be counted as gone past the buffer has not gone there: if its reader was claimed, that one looks
-   again. Likewise if it was about to be struck out. */
-static void finish_passing(struct usp_channel *channel, unsigned dead)
+   again. Likewise if it was about to be struck out. By that offer only who had the lock has claimed it, and he need not be
+   the one who has died last: that may have been who repaired this. */
+static void finish_passing(struct usp_channel *channel)
 {
     struct usp_task *task = channel->passes_to;
     if (!task)
         return;
     uint64_t commit = usp_arena_is(task, USP_BLOCK_TASK) ? atomic_load(&task->commit) : USP_NONE;
-    if (usp_commit_state(commit) == USP_CLAIMED && usp_commit_worker(commit) == dead &&
-        usp_commit_index(commit) < usp_wait_of(task)->n)
-        usp_offers_of(task)[usp_commit_index(commit)].passed = 0;
+    if (usp_commit_state(commit) == USP_CLAIMED && usp_commit_index(commit) == channel->passes_at &&
+        channel->passes_at < usp_wait_of(task)->n)
+        usp_offers_of(task)[channel->passes_at].passed = 0;
     channel->passed = channel->passed_before;
     atomic_signal_fence(memory_order_seq_cst);
     channel->passes_to = NULL;
@@ -148,11 +149,25 @@ static void disinherit(void *block, enum usp_block_kind kind)
         usp_arena_set_owner(block, USP_NOBODY);
 }
 
+/* Who has dropped the maker's hold may have died of it. Then no worker answers for the channel any more, but who frees it with the
+   last end, and that may be soon. */
+static void finish_disowning(struct usp_channel *channel)
+{
+    if (channel->held)
+        return;
+    channel->common = NULL;
+    channel->maker = NULL;
+    channel->made_next = channel->made_prev = NULL;
+    disinherit(channel, USP_BLOCK_CHANNEL);
+}
+
 static void repair(struct usp_channel *channel, unsigned dead)
 {
+    USP_FAILPOINT("repair-begun");
     usp_lanes_complete(channel);
     finish_refill(channel);
-    finish_passing(channel, dead);
+    finish_passing(channel);
+    finish_disowning(channel);
     rebuild_queues(channel, dead);
     channel->n_refs = channel->held;
     channel->n_ends[0] = channel->n_ends[1] = 0;
@@ -198,14 +213,20 @@ static bool take_lock(struct usp_channel *channel, uint16_t from)
     return true;
 }
 
+/* What `inside` says of one who has died there. */
+static uint32_t inside_of(const struct usp_channel *channel, unsigned dead)
+{
+    return *(const volatile uint16_t *)&channel->home == dead ? 1 : dead + USP_REPAIRING;
+}
+
 /* A channel that was biased to the dead one, or whose bias it was about to take away. Where it is
    inside it may yet have been about to retreat, because the bias had been taken; so whoever repairs
    takes the lock's word besides, and where somebody has that there is nothing to repair. A bias
-   stays; it is in nobody's way. False: the channel is gone. */
+   stays, or goes back; it is in nobody's way. False: the channel is gone. */
 static bool seize_bias(struct usp_channel *channel, unsigned dead)
 {
-    uint32_t dead_inside = channel->home == dead ? 1 : dead + USP_REPAIRING;
-    if (atomic_load(&channel->inside) == dead_inside &&
+    uint32_t dead_inside = inside_of(channel, dead);
+    if (atomic_load(&channel->inside) == dead_inside && usp_channel_stands(channel) && inside_of(channel, dead) == dead_inside &&
         atomic_compare_exchange_strong(&channel->inside, &dead_inside,
                                        usp_worker_index() + USP_REPAIRING)) {
         bool locked = take_lock(channel, 0);
@@ -214,8 +235,8 @@ static bool seize_bias(struct usp_channel *channel, unsigned dead)
             return false;
     }
     uint32_t mark = USP_REVOKING | (dead + 1);
-    if (atomic_load(&channel->bias) == mark)
-        usp_bias_wait(channel, mark);
+    if (atomic_load(&channel->bias) == mark && usp_channel_stands(channel))
+        atomic_compare_exchange_strong(&channel->bias, &mark, usp_bias_of(channel->home));
     return true;
 }
 
@@ -225,13 +246,13 @@ static void seize_lock(void *block, unsigned owner, void *arg)
     struct usp_channel *channel = block;
     unsigned dead = *(unsigned *)arg;
     uint16_t held = (uint16_t)(dead + 1);
-    if (!usp_arena_is(channel, USP_BLOCK_CHANNEL) || channel->magic != USP_CHANNEL_MAGIC)
+    if (!usp_channel_stands(channel))
         return;
     usp_lanes_seize(channel, dead);
     if ((atomic_load(&channel->bias) || atomic_load(&channel->inside)) &&
         !seize_bias(channel, dead))
         return;
-    if (atomic_load(&channel->lock) == held && take_lock(channel, held))
+    if (atomic_load(&channel->lock) == held && usp_channel_stands(channel) && take_lock(channel, held))
         repair_and_unlock(channel, dead);
 }
 
@@ -307,17 +328,23 @@ static void drop_end(void *block, unsigned owner, void *arg)
         release(end, burial->how);
 }
 
+/* One that is not held was repaired, or is being repaired, and others may free it. If it is the dead one's still after it was seen to
+   be held, it was his then, and nobody else drops that hold. */
 static void drop_channel(void *block, unsigned owner, void *arg)
 {
     struct usp_channel *channel = block;
-    if (owner != ((struct burial *)arg)->dead || channel->magic != USP_CHANNEL_MAGIC)
+    unsigned dead = ((struct burial *)arg)->dead;
+    if (owner != dead || channel->magic != USP_CHANNEL_MAGIC)
+        return;
+    USP_FAILPOINT("channel-to-drop");
+    if (!*(volatile bool *)&channel->held)
+        return;
+    atomic_thread_fence(memory_order_acquire);
+    if (!usp_arena_is_owned(channel, USP_BLOCK_CHANNEL, dead))
         return;
     channel->maker = NULL;
     channel->made_next = channel->made_prev = NULL;
-    if (channel->held)
-        usp_channel_disown(channel);
-    else
-        usp_arena_set_owner(channel, USP_NOBODY);
+    usp_channel_disown(channel);
 }
 
 /* Somebody else may have seized a lock of the dead one's, and be about to find out whether the message of a writer

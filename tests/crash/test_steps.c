@@ -185,6 +185,12 @@ static int a_supervisor(enum uvcsp_carrier carrier)
     return PAR(undertaker(c, 0), reader(c, 99, SURVIVES));
 }
 
+static int a_supervisor_that_repairs(enum uvcsp_carrier carrier)
+{
+    CHAN(int) c = INTS(.capacity = 3);
+    return PAR(repairer(c, 0), reader(c, 99, SURVIVES));
+}
+
 static int one_that_makes_and_frees_channels(enum uvcsp_carrier carrier)
 {
     CHAN(int) c = INTS(), d = INTS();
@@ -332,6 +338,7 @@ WALK(a_parent_with_a_channel)
 WALK(a_reader_of_a_lenient_buffer)
 WALK(one_that_is_counted_in)
 WALK(a_supervisor)
+WALK(a_supervisor_that_repairs)
 WALK(one_that_makes_and_frees_channels)
 WALK(one_that_starts_light_processes)
 WALK(one_with_neighbours)
@@ -361,8 +368,8 @@ TEST(no_marked_step_is_left_out, .seconds = 60)
         a_writer_of_bytes, a_writer_of_large_messages, a_reader_of_large_messages, a_sender_of_ends,
         a_receiver_of_ends, a_sender_of_buffered_ends, a_receiver_of_buffered_ends,
         a_choice_that_offers_an_end, a_parent, a_parent_with_a_channel, a_reader_of_a_lenient_buffer,
-        one_that_is_counted_in, a_supervisor, one_that_makes_and_frees_channels, one_that_starts_light_processes,
-        one_with_neighbours, a_writer_by_plain_calls,
+        one_that_is_counted_in, a_supervisor, a_supervisor_that_repairs, one_that_makes_and_frees_channels,
+        one_that_starts_light_processes, one_with_neighbours, a_writer_by_plain_calls,
     };
     /* clang-format on */
     if (house_light())

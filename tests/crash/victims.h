@@ -270,6 +270,25 @@ PROCESS(undertaker, OUT(int, out), VAL(int, who))
     PAR(crasher(out, who * EACH), child(out, who * EACH + 1));
 }
 
+static void dies_here(void)
+{
+    die(BY_SIGKILL);
+}
+
+/* Leaves a channel of its own, and one that has to be repaired. */
+PROCESS(crasher_in_a_lock, OUT(int, out), VAL(int, id))
+{
+    MUST(CHANNEL(int));
+    failpoint_call("channel-locked", dies_here);
+    (void)ended(write_one(out, id));
+}
+
+PROCESS(repairer, OUT(int, out), VAL(int, who))
+{
+    become_the_victim();
+    PAR(crasher_in_a_lock(out, who * EACH), child(out, who * EACH + 1));
+}
+
 PROCESS(lives_its_life, IN(int, in), OUT(int, out), VAL(int, who))
 {
     become_the_victim();

@@ -239,7 +239,7 @@ inline seize_lock(d)
     fi
     ok = 0
 }
-/* usp_bias_wait, with what relax() has usp_supervise_stuck() do when the one inside has died */
+/* bias_wait, with what relax() has usp_supervise_stuck() do when the one inside has died */
 inline bias_wait(mark)
 {
     membarrier();
@@ -259,7 +259,7 @@ inline seize(d)
         seize_inside(d);
         if
 #ifndef MUTATION_NO_BIAS_SEIZE
-        :: LOAD(BIAS) == REVOKING + d + 1 -> bias_wait(REVOKING + d + 1)
+        :: LOAD(BIAS) == REVOKING + d + 1 -> compare_exchange(BIAS, REVOKING + d + 1, home + 1); ok = 0
 #endif
         :: else
         fi

@@ -3,7 +3,7 @@
    these workers dies.
 
    channels/fast.c (fast, with_lock), near.c (look, stand), at_once.c (meet), near_wait.c (offer_all, take_back, withdraw), channel.h (usp_claim,
-   usp_claim_near), lock.h and lock.c (usp_lock_biased, take_bias, usp_bias_wait), and what takes over from them where the bias is gone:
+   usp_claim_near), lock.h and lock.c (usp_lock_biased, take_bias, bias_wait), and what takes over from them where the bias is gone:
    alt.c, offer.c, io.c, as in match.pml.
 
    Processes 0 to NL-1 are light ones of worker 0, to which both channels are biased: one of them runs at a time,

@@ -40,7 +40,7 @@ inline unlock_biased(c)
         inside[c] = 0
     }
 }
-/* usp_bias_wait */
+/* The function of that name */
 inline bias_wait(c)
 {
 #ifndef MUTATION_NO_WAIT
@@ -64,7 +64,7 @@ inline lock_channel(c)
     do
     :: ok -> ok = 0; break
     :: atomic { !ok && bias[c] == 0 && lock[c] == 0 -> lock[c] = W(me) + 1 }; break
-    :: atomic { !ok && W(me) != 0 && bias[c] == MINE -> bias[c] = REVOKING + W(me) } /* take_bias */
+    :: atomic { !ok && bias[c] == MINE -> bias[c] = REVOKING + W(me) } /* take_bias */
         bias_wait(c)
 #ifdef VICTIM
     :: dead && !ok && (lock[c] == VICTIM + 1 || bias[c] == REVOKING + VICTIM) -> seize(c) /* usp_supervise_stuck */
@@ -447,7 +447,7 @@ inline seize(c)
     od;
     seize_inside(c);
     if
-    :: bias[c] == REVOKING + VICTIM -> (inside[c] == 0); bias[c] = 0 /* usp_bias_wait */
+    :: bias[c] == REVOKING + VICTIM -> bias[c] = MINE
     :: else
     fi;
     seize_lock(c)

@@ -16,7 +16,7 @@
    wakes it (lock.h: usp_lock, usp_unlock; channel.h: usp_claim; task.h: usp_task_open; worker.c: usp_wake_far, empty_mailbox;
    sleep.c: usp_worker_rouse, usp_worker_sleep, in both ways; io.c: usp_after_wait). SCENE_KNOCK: frames for a worker that
    sleeps in either way (sleep.c: usp_worker_knock, look_at_links). SCENE_BIAS: the biased lock (lock.h: usp_lock_biased; lock.c:
-   take_bias, usp_bias_wait, usp_unbias), and who finds the bias gone (usp_try_lock).
+   take_bias, bias_wait, usp_unbias), and who finds the bias gone (usp_try_lock).
 
    @ small holds offered_claimed_and_woken -DSCENE_WAKE
    @ small holds a_single_offer_is_claimed_by_a_relaxed_store -DSCENE_WAKE -DSINGLE
@@ -62,7 +62,7 @@
 #define LEAVE_ORDER REL /* inside = 0 */
 #endif
 #ifndef WAIT_ORDER
-#define WAIT_ORDER ACQ /* usp_bias_wait looks at `inside` */
+#define WAIT_ORDER ACQ /* bias_wait looks at `inside` */
 #endif
 #ifndef CLEAR_ORDER
 #define CLEAR_ORDER REL /* bias = 0 */
@@ -478,7 +478,7 @@ inline lock_slowly()
         compare_exchange(BIAS, 1, REVOKING + me + 1, SC);
         if
         :: ok ->
-            membarrier(); /* usp_bias_wait */
+            membarrier(); /* bias_wait */
             do
             :: LAST(INSIDE) == 0 ->
                 load(INSIDE, WAIT_ORDER);
