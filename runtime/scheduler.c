@@ -17,6 +17,9 @@
 #include <pthread.h>
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#else
+/* Of the sanitizer that the program may have been built with, though not this library. */
+void __asan_unpoison_memory_region(const volatile void *, size_t) __attribute__((weak));
 #endif
 
 /* Where there is no loop yet the first turn comes later: a worker that has ended by then has never needed one. */
@@ -159,9 +162,8 @@ static struct usp_fibre *give_stack(void)
     if (!fibre || fibre->warm)
         return fibre;
     char *bottom = fibre->stack + fibre->guard_size;
-#ifdef USP_ASAN
-    __asan_unpoison_memory_region(bottom, (size_t)((char *)fibre - bottom));
-#endif
+    if (__asan_unpoison_memory_region) /* who was ended in the middle has not taken his frames down */
+        __asan_unpoison_memory_region(bottom, (size_t)((char *)fibre - bottom));
     usp_switch_release(fibre->sp); /* of the fibre that had this stack before, or NULL */
     fibre->sp = NULL;
     fibre->sp = usp_switch_prepare(fibre, bottom, fibre_start);
