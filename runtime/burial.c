@@ -10,6 +10,7 @@
 #include "runtime/arena.h"
 #include "runtime/failpoint.h"
 #include "runtime/link.h"
+#include "runtime/valgrind.h"
 #include "runtime/worker.h"
 #include "runtime/young.h"
 
@@ -232,11 +233,6 @@ void usp_burial_look(void)
         clear_graves();
 }
 
-void usp_burial_forget(void)
-{
-    graves = NULL;
-}
-
 void usp_burial_deinit(void)
 {
     while (graves) {
@@ -244,4 +240,11 @@ void usp_burial_deinit(void)
         graves = grave->next;
         free(grave);
     }
+}
+
+void usp_burial_forget(void)
+{
+    if (USP_LOOKED_AT())
+        usp_burial_deinit();
+    graves = NULL;
 }

@@ -15,6 +15,7 @@
 #include "runtime/link.h"
 #include "runtime/patrol.h"
 #include "runtime/report.h"
+#include "runtime/valgrind.h"
 #include "runtime/watch.h"
 #include "runtime/worker.h"
 #include "runtime/young.h"
@@ -462,6 +463,11 @@ void usp_supervise_forget(void)
 {
     close_inherited();
     watches = false; /* its descriptor is kept: usp_loop_forked() */
+    while (USP_LOOKED_AT() && children) {
+        struct child *child = children;
+        children = child->next;
+        free_child(child);
+    }
     children = NULL;
     n_children = 0;
     for (size_t i = 0; i < sizeof few / sizeof few[0]; i++)

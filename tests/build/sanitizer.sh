@@ -1,6 +1,6 @@
 #!/bin/sh
 # sanitizer.sh LIBRARY INCLUDE-DIRECTORIES...: a program that is built with the address sanitizer runs with the
-# library as it is.
+# library as it is, and one with many workers under valgrind.
 library=$1
 shift
 here=$(cd "$(dirname "$0")" && pwd)
@@ -27,4 +27,18 @@ for cc in gcc clang; do
         head -n 25 "$dir/log" | sed 's/^/# /'
     fi
 done
+
+n=$((n + 1))
+name='workers that end, and others that are started meanwhile, have lost no memory'
+if ! command -v valgrind >/dev/null || [ ! -f /usr/include/valgrind/valgrind.h ]; then
+    echo "ok $n - $name # SKIP valgrind is not installed"
+# shellcheck disable=SC2046,SC2086
+elif gcc -std=gnu11 -g $includes "$here/ending_workers.c" -o "$dir/workers" "$library" -Wl,-rpath,"$(dirname "$library")" \
+    $(pkg-config --cflags --libs libuv jansson) >"$dir/log" 2>&1 &&
+    [ "$(timeout 120 valgrind -q --leak-check=full --error-exitcode=99 "$dir/workers" 2>>"$dir/log")" = '6 failed' ]; then
+    echo "ok $n - $name"
+else
+    echo "not ok $n - $name"
+    head -n 25 "$dir/log" | sed 's/^/# /'
+fi
 echo "1..$n"
