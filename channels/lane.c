@@ -42,23 +42,24 @@ void usp_lanes_complete(struct usp_channel *channel)
 
 /* ---- after a death ---- */
 
-/* The lane is this worker's. Where it has been done already nothing changes. */
-static void finish(struct usp_channel *channel, enum usp_side side)
+/* The lane is this worker's. Where it has been done already nothing changes. A block to be given back when the lane has been, for that may
+   wait; or NULL. */
+static void *finish(struct usp_channel *channel, enum usp_side side)
 {
     struct usp_lane *lane = &channel->lanes[side];
+    void *block = NULL;
     if (usp_is_plain(channel))
-        return;
+        return NULL;
     if (lane->at + 1 == lane->count)
         lane->bytes = lane->bytes_then;
-    if (lane->at != lane->count || !lane->block)
-        return;
-    void *block = lane->block;
-    usp_arena_set_owner(block, side == USP_READER ? USP_NOBODY : usp_worker_index());
+    if (lane->at == lane->count && lane->block) {
+        block = lane->block;
+        usp_arena_set_owner(block, side == USP_READER ? USP_NOBODY : usp_worker_index());
+    }
     atomic_signal_fence(memory_order_seq_cst);
-    lane->block = NULL; /* if this worker dies too, the block is the next one's, or goes with it */
+    *(volatile uint32_t *)&lane->at = lane->count - 2; /* if this worker dies too, the block is the next one's, or goes with it */
     atomic_signal_fence(memory_order_seq_cst);
-    if (side == USP_WRITER)
-        usp_arena_free(block);
+    return side == USP_WRITER ? block : NULL;
 }
 
 /* Of a channel that is being freed the lanes may be any block by now; one with a lane that is held is not freed. */
@@ -81,8 +82,9 @@ static void seize(struct usp_channel *channel, struct usp_lane *lanes, enum usp_
             USP_SPINS(holder);
             usp_lane_relax(&rounds, seen);
         } else if (atomic_compare_exchange_strong(holder, &seen, USP_REPAIRS + usp_worker_index())) {
-            finish(channel, side);
+            void *block = finish(channel, side);
             atomic_store(holder, 0);
+            usp_arena_free(block);
             return;
         }
     }
@@ -189,24 +191,34 @@ static void pass(struct usp_lane *lane)
 {
     __atomic_store_n(&lane->count, lane->count + 1, __ATOMIC_RELEASE);
     USP_FAILPOINT("lane-passed");
+    atomic_signal_fence(memory_order_seq_cst);
     __atomic_store_n(&lane->bytes, lane->bytes_then, __ATOMIC_RELAXED);
+    atomic_signal_fence(memory_order_seq_cst);
+    *(volatile uint32_t *)&lane->at = lane->count - 2; /* neither the count nor the one before: nothing is under way */
 }
 
 static uint32_t ready(const struct usp_channel *channel, enum usp_side side);
 
 /* By what is known without the lane; it would be a pity to make a block for it. */
-static bool seems_full(const struct usp_channel *channel, const struct usp_lane *lane)
+static bool seems_vain(const struct usp_channel *channel, const struct usp_lane *lane)
 {
-    return atomic_load_explicit(&channel->lock, memory_order_relaxed) != 0 ||
-           (__atomic_load_n(&lane->seen, __ATOMIC_RELAXED) + channel->capacity ==
-                __atomic_load_n(&lane->count, __ATOMIC_RELAXED) &&
-            ready(channel, USP_WRITER) == 0);
+    const struct usp_lane *other = &channel->lanes[USP_READER];
+    if (atomic_load_explicit(&channel->lock, memory_order_relaxed) != 0 || *(const volatile uint8_t *)&channel->ended ||
+        *(struct usp_offer *const volatile *)&channel->waiting[USP_READER].head)
+        return true;
+    uint32_t count = __atomic_load_n(&lane->count, __ATOMIC_RELAXED);
+    if (__atomic_load_n(&lane->seen, __ATOMIC_RELAXED) + channel->capacity == count && ready(channel, USP_WRITER) == 0)
+        return true;
+    int64_t bytes = __atomic_load_n(&lane->bytes, __ATOMIC_RELAXED);
+    return channel->enough && bytes - __atomic_load_n(&lane->bytes_seen, __ATOMIC_RELAXED) >= channel->enough &&
+           bytes - __atomic_load_n(&other->bytes, __ATOMIC_RELAXED) >= channel->enough &&
+           count != __atomic_load_n(&other->count, __ATOMIC_RELAXED);
 }
 
 static bool write_variable(struct usp_channel *channel, struct usp_lane *lane, const struct usp_bytes *bytes)
 {
     union usp_parcel parcel = {.bytes = {0}};
-    if (seems_full(channel, lane) || usp_parcel_pack(&parcel, bytes->data, bytes->length) < 0)
+    if (seems_vain(channel, lane) || usp_parcel_pack(&parcel, bytes->data, bytes->length) < 0)
         return false;
     void *block = usp_parcel_block(&parcel);
     bool goes = take(channel, lane);

@@ -172,6 +172,9 @@ static void repair(struct usp_channel *channel, unsigned dead)
     channel->n_refs = channel->held;
     channel->n_ends[0] = channel->n_ends[1] = 0;
     usp_arena_each(USP_BLOCK_END, count_end, channel);
+    for (int side = 0; side < 2 && !channel->held && !channel->lenient; side++)
+        if (channel->n_ends[side] == 0) /* it will never have one: who dropped the hold had yet to say so */
+            channel->ended |= side == USP_READER ? USP_NO_READERS : USP_NO_WRITERS;
     for (uint32_t n = usp_counted(channel, USP_READER); n != usp_counted(channel, USP_WRITER); n++)
         disinherit(usp_buffer_block(channel, n),
                    channel->type == UVCSP_TYPE_END ? USP_BLOCK_END : USP_BLOCK_MESSAGE);
@@ -229,6 +232,11 @@ static bool seize_bias(struct usp_channel *channel, unsigned dead)
     if (atomic_load(&channel->inside) == dead_inside && usp_channel_stands(channel) && inside_of(channel, dead) == dead_inside &&
         atomic_compare_exchange_strong(&channel->inside, &dead_inside,
                                        usp_worker_index() + USP_REPAIRING)) {
+        if (!usp_channel_stands(channel) || inside_of(channel, dead) != dead_inside) { /* another channel by now, and its owner inside */
+            uint32_t mine = usp_worker_index() + USP_REPAIRING;
+            atomic_compare_exchange_strong(&channel->inside, &mine, dead_inside);
+            return true;
+        }
         bool locked = take_lock(channel, 0);
         atomic_store(&channel->inside, 0);
         if (locked && !repair_and_unlock(channel, dead))

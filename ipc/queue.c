@@ -160,13 +160,19 @@ void uvcsp_queue_free(void *x)
 /* A queue without a size meets its limit all the same; not without a word. */
 static void look_at_limit(struct usp_store *queue)
 {
-    const struct usp_channel *channel = queue->items;
-    if (!queue->unlimited || queue->told || !usp_is_full(channel))
+    struct usp_channel *channel = queue->items;
+    if (!queue->unlimited || queue->told || !usp_is_full(channel)) /* by counts of two moments */
+        return;
+    usp_lock(channel);
+    bool full = usp_is_full(channel);
+    uint32_t n = usp_buffered(channel);
+    usp_unlock(channel);
+    if (!full)
         return;
     queue->told = true;
     usp_report("queue '%s' has no size and meets its limit with %u items: who puts one in waits "
                "until some are taken out",
-               channel->name, usp_buffered(channel));
+               channel->name, n);
 }
 
 int usp_store_transact(struct usp_end *end, void *value, double timeout, const char *site)

@@ -4,6 +4,7 @@
 #include "channels/message.h"
 #include "tests/channels/floor.h"
 #include "tests/channels/strangers.h"
+#include "runtime/runs.h"
 
 static struct usp_channel *with_ends_of_two(struct usp_channel *channel)
 {
@@ -257,8 +258,7 @@ TEST(a_message_that_a_dead_writer_had_not_counted_is_given_back)
     ck_assert(got(channel, 1));
     ck_assert(put(channel, 2));
     void *block = block_at(channel, USP_READER);
-    lane->count--; /* as if the second one were not in */
-    ck_assert_uint_eq(lane->at, lane->count);
+    lane->at = --lane->count; /* as if the second one were not in */
     atomic_store(&lane->holder, STRANGER + 1);
     usp_lanes_seize(channel, STRANGER);
     ck_assert(!usp_arena_is(block, USP_BLOCK_MESSAGE));
@@ -288,18 +288,84 @@ TEST(what_a_repairer_leaves_when_it_dies_is_done_by_the_next, .times = 2)
     struct usp_channel *channel = with_lanes(2);
     struct usp_lane *lane = &channel->lanes[_i];
     ck_assert(put(channel, 1));
-    if (_i == USP_WRITER) {
-        lane->count--;
-    } else {
-        lane->block = block_at(channel, USP_READER);
-        lane->at = lane->count;
-    }
+    lane->block = block_at(channel, USP_READER);
+    lane->count -= _i == USP_WRITER;
+    lane->at = lane->count;
     void *block = lane->block;
     usp_arena_set_owner(block, ANOTHER);
     atomic_store(&lane->holder, USP_REPAIRS + ANOTHER);
     usp_lanes_seize(channel, ANOTHER);
     ck_assert_uint_eq(atomic_load(&lane->holder), 0);
     ck_assert_int_eq(usp_arena_is(block, USP_BLOCK_MESSAGE), _i == USP_READER);
+}
+
+TEST(who_dies_before_his_message_has_passed_changes_no_count_of_bytes)
+{
+    kind = LONG;
+    struct usp_channel *channel = new_channel(100);
+    channel->enough = 250;
+    with_ends_of_two(channel);
+    struct usp_lane *lane = &channel->lanes[USP_WRITER];
+    ck_assert(put(channel, 1));
+    lane->bytes_then = 5000; /* and died before it had noted at what count */
+    atomic_store(&lane->holder, STRANGER + 1);
+    usp_lanes_seize(channel, STRANGER);
+    ck_assert_int_eq(usp_bytes_in_buffer(channel), 100);
+    lane->block = NULL;
+    lane->bytes_then = 5000;
+    lane->at = lane->count; /* and another one thereafter */
+    atomic_store(&lane->holder, STRANGER + 1);
+    usp_lanes_seize(channel, STRANGER);
+    ck_assert(put_with_lock(channel, 2));
+    atomic_store(&lane->holder, STRANGER + 1);
+    usp_lanes_seize(channel, STRANGER);
+    ck_assert_int_eq(usp_bytes_in_buffer(channel), 200);
+}
+
+/* ---- who repairs comes upon another death ---- */
+
+enum { LOCKER = 11 };
+static struct usp_channel *pair[2];
+static _Atomic int *n_stuck;
+
+/* It has died with the arena's lock. Both who repair find that out, as in usp_supervise_stuck(), and look through all channels. */
+static bool the_lockers_death(unsigned holder)
+{
+    if (holder != LOCKER)
+        return false;
+    atomic_fetch_add(n_stuck, 1);
+    while (atomic_load(n_stuck) < 2)
+        sched_yield();
+    usp_arena_recover(holder);
+    for (int i = 0; i < 2; i++)
+        usp_lanes_seize(pair[i], holder);
+    return true;
+}
+
+static void repairs(struct usp_channel *channel, int *n)
+{
+    n_stuck = (_Atomic int *)n;
+    usp_lock_stuck = the_lockers_death;
+    usp_lanes_seize(channel, STRANGER);
+}
+
+TEST(two_who_repair_do_not_wait_for_each_other)
+{
+    kind = LONG;
+    int *n = shared_ints();
+    for (int i = 0; i < 2; i++) {
+        pair[i] = with_lanes(4);
+        struct usp_lane *lane = &pair[i]->lanes[USP_WRITER];
+        lane->block = usp_arena_alloc(8 << 20, USP_BLOCK_MESSAGE); /* to be given back under the arena's lock */
+        lane->at = lane->count;
+        atomic_store(&lane->holder, STRANGER + 1);
+    }
+    atomic_store(&usp_region.spans->lock, LOCKER + 1);
+    pid_t a = as_worker(2, repairs, pair[0], n), b = as_worker(3, repairs, pair[1], n);
+    ended_well(a);
+    ended_well(b);
+    for (int i = 0; i < 2; i++)
+        ck_assert_uint_eq(atomic_load(&pair[i]->lanes[USP_WRITER].holder), 0);
 }
 
 TEST(a_buffer_with_a_limit_of_bytes_is_full_where_it_has_them, .times = 2)

@@ -324,4 +324,42 @@ TEST(what_lies_where_lanes_were_is_not_taken_for_them, .times = 2)
     ck_assert(all_is_given_back());
 }
 
+/* ---- a channel that has no ends on one side, and whose maker dies of giving it up ---- */
+
+PROCESS(reads_what_never_comes, IN(uvcsp_end, from))
+{
+    int x;
+    IN_END(int) in = UVCSP_AS_IN(int, READ(from));
+    seen->got[0] = 100 + uvcsp_read(in, &x);
+}
+
+PROCESS(gives_up_a_channel_that_is_waited_at, OUT(uvcsp_end, to), VAL(bool, dies))
+{
+    CHAN(int) c = CHANNEL(int, .carrier = UVCSP_SHARED);
+    seen->channel = (struct usp_channel *)c;
+    CO(sends_an_end(c, to));
+    while (!*(struct usp_offer *volatile *)&seen->channel->waiting[USP_READER].head)
+        uvcsp_sleep(0.001);
+    if (dies)
+        failpoint_arm(1, "channel-not-held");
+    uvcsp_channel_free(c);
+}
+
+TEST(who_waits_at_a_channel_whose_maker_died_of_giving_it_up_is_told, .times = 2)
+{
+    if (house_light())
+        return;
+    begin();
+    CHAN(uvcsp_end) to = CHANNEL(uvcsp_end);
+    house_capture(2);
+    uvcsp_handle *reader = SPAWN(reads_what_never_comes(to)), *maker = SPAWN(gives_up_a_channel_that_is_waited_at(to, _i));
+    uvcsp_join(maker, -1);
+    ck_assert_int_eq(uvcsp_join(reader, 10), UVCSP_OK);
+    uvcsp_handle_free(maker);
+    uvcsp_handle_free(reader);
+    uvcsp_channel_free(to);
+    free(house_captured());
+    ck_assert_int_eq(seen->got[0], 100 + UVCSP_RETIRED);
+}
+
 SUITE("repairs", .before = default_signals, .after = uvcsp_shutdown, .seconds = 30)

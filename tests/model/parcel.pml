@@ -19,7 +19,7 @@
    @ small fails:over a_block_is_nobodys_after_it_is_in -DWRITER_DIES -DMUTATION_NOBODYS_LATE
    @ small fails:owner the_count_is_noted_before_the_block -DWRITER_DIES -DMUTATION_AT_FIRST
    @ small fails:in_the_buffer another_repairer_is_not_waited_for -DREADER_DIES -DMUTATION_NO_WAIT
-   @ small fails:owner what_has_been_repaired_is_not_marked -DWRITER_DIES -DREPAIRER_DIES -DMUTATION_KEPT
+   @ small fails:owner what_is_given_back_is_not_made_ones_own -DWRITER_DIES -DMUTATION_NOT_OWN
    @ large holds all_die_of_four -DWRITER_DIES -DREADER_DIES -DREPAIRER_DIES -DEACH=4 -DCAPACITY=2
  */
 #ifndef EACH
@@ -30,6 +30,7 @@
 #endif
 #define BLOCKS (CAPACITY + 3)
 #define NO_BLOCK 255
+#define NO_COUNT 100
 
 /* Owners, and workers. */
 #define READER 0 /* and its side */
@@ -44,7 +45,7 @@
 byte owner[BLOCKS] = FREE;
 byte slot[CAPACITY] = NO_BLOCK;
 byte holder[2], count[2];
-byte at[2] = 100; /* no count */
+byte at[2] = NO_COUNT;
 byte block[2] = NO_BLOCK;
 bit dead[4], ended[4], buried[4];
 
@@ -119,6 +120,7 @@ active proctype writer()
         slot[count[WRITER] % CAPACITY] = b; STEP;
         note(WRITER, b, NOBODY);
         count[WRITER]++; STEP;
+        at[WRITER] = NO_COUNT; STEP;
 #ifdef MUTATION_NOBODYS_LATE
         owner[b] = NOBODY; STEP;
 #endif
@@ -141,6 +143,7 @@ active proctype reader()
         STEP;
         note(READER, b, READER);
         count[READER]++; STEP;
+        at[READER] = NO_COUNT; STEP;
         holder[READER] = 0; STEP;
         assert(owner[b] == READER);
         owner[b] = FREE; STEP
@@ -157,6 +160,7 @@ inline seize(side, d)
     do
     :: atomic { holder[side] == d + 1 || holder[side] == REPAIRS(d) -> holder[side] = REPAIRS(me) }
         STEP;
+        c = NO_BLOCK;
 #ifndef MUTATION_NO_FINISH
         if
         :: at[side] == count[side] && block[side] != NO_BLOCK ->
@@ -164,20 +168,22 @@ inline seize(side, d)
             assert(owner[c] != FREE);
             if
             :: side == READER -> owner[c] = NOBODY
+#ifndef MUTATION_NOT_OWN
             :: side == WRITER -> owner[c] = me
-            fi;
-            STEP;
-#ifndef MUTATION_KEPT
-            block[side] = NO_BLOCK; STEP;
+#else
+            :: side == WRITER
 #endif
-            if
-            :: side == WRITER -> assert(owner[c] == me); owner[c] = FREE; STEP
-            :: else
-            fi
+            fi;
+            STEP
         :: else
         fi;
+        at[side] = NO_COUNT; STEP;
 #endif
         holder[side] = 0; STEP;
+        if
+        :: side == WRITER && c != NO_BLOCK -> assert(owner[c] == me); owner[c] = FREE; STEP
+        :: else
+        fi;
         break
 #ifndef MUTATION_NO_WAIT
     :: atomic { holder[side] >= REPAIRS(0) && holder[side] != REPAIRS(d) && dead[holder[side] - REPAIRS(0)] ->
