@@ -44,8 +44,11 @@ typedef __typeof__(json_t *) uvcsp_queue[4]; /* so a uvcsp_queue * is a QUEUE(js
    not block. NULL with a line on stderr and errno: EINVAL for a negative or too large size, ENOMEM
    where the arena has no room. */
 UVCSP_API uvcsp_queue *uvcsp_queue_new(long maxsize);
+/* The same for any type. `site`, a constant: where it was made, for who looks on. */
 UVCSP_API void *uvcsp_queue_new_of(long maxsize, size_t size, enum uvcsp_type type,
                                    const char *site);
+#define uvcsp_queue_new(maxsize)                                                                   \
+    ((uvcsp_queue *)uvcsp_queue_new_of((maxsize), sizeof(json_t *), UVCSP_TYPE_JSON, UVCSP_HERE))
 
 /* Frees it, with what is in it. Processes that wait at it are told UVCSP_RETIRED first; none may
    use it from then on. By any process. NULL is accepted. */
