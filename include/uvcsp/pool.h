@@ -52,7 +52,10 @@ typedef struct uvcsp_result uvcsp_result;
 typedef int uvcsp_task(const void *argument, void *result, void *context);
 
 typedef struct {
-    void *(*initializer)(void *initarg); /* run by each worker before its first task */
+    void *(*initializer)(void *initarg); /* run by each worker before its first task; may DEFER what
+                                            frees the context, which then runs when the worker ends:
+                                            but not where a forked one is in a task while the pool is
+                                            terminated, or dies of something else */
     void *initarg;        /* without an initializer this is the context of the tasks */
     int maxtasksperchild; /* a worker is replaced after so many tasks, a chunk counting as one; 0:
                              never */

@@ -72,7 +72,8 @@ UVCSP_API int uvcsp_queue_get(uvcsp_queue *queue, json_t **valuep, double timeou
 #define uvcsp_queue_get(...) UVCSP_CALL_(uvcsp_queue_get, __VA_ARGS__)
 
 /* The same for any type, checked by the compiler through the macros: uvcsp_qput(q, &x, timeout),
- * uvcsp_qget(q, &x, timeout). */
+ * uvcsp_qget(q, &x, timeout). A NULL among the values of a QUEUE(json_t *) is put in here, by QPUT and by ON_PUT, as it is
+ * written to a channel; only uvcsp_queue_put() takes it for the failure of who made it. */
 UVCSP_API int uvcsp_queue_put_from(void *queue, const void *value, double timeout,
                                    const char *site);
 UVCSP_API int uvcsp_queue_get_into(void *queue, void *value, double timeout, const char *site);
