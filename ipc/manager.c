@@ -114,7 +114,7 @@ uvcsp_manager *uvcsp_manager_start(const uvcsp_manager_options *options)
     return rc ? not_started(manager, rc) : manager;
 }
 
-int uvcsp_manager_stop(uvcsp_manager *manager)
+int (uvcsp_manager_stop)(uvcsp_manager *manager)
 {
     if (!manager)
         return 0;

@@ -372,7 +372,7 @@ static int next(struct usp_object *object, struct usp_request *request)
     if (rc == 0 && job->result->order == UVCSP_POOL_ALL)
         rc = usp_fail(request, UVCSP_NO_SUCH_OPERATION, "these results are not handed out one by one");
     double deadline = seconds > 0 ? uvcsp_now() + seconds : 0;
-    while (rc == 0 && (rc = uvcsp_result_next_into(job->result, NULL, 0, 0)) == UVCSP_TIMEOUT) {
+    while (rc == 0 && (rc = (uvcsp_result_next_into)(job->result, NULL, 0, 0)) == UVCSP_TIMEOUT) {
         job->result->some.ended.set = false;
         double left = seconds > 0 ? deadline - uvcsp_now() : seconds;
         rc = await(job, request, &job->result->some, seconds > 0 && left < 1e-9 ? 1e-9 : left);

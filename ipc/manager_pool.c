@@ -32,7 +32,7 @@ UVCSP_PROCESS(manager_pool, VAL(struct usp_keeper *, keeper))
     if (keeper->pool) {
         keeper->pool->refs++; /* of the keeper's holders */
         (void)uvcsp_join_at(&keeper->over, -1, "uvcsp_mpool_join");
-        uvcsp_pool_free(keeper->pool);
+        (uvcsp_pool_free)(keeper->pool);
     }
     *keeper->at = keeper->next;
     if (keeper->next)

@@ -45,14 +45,14 @@ static void count(struct uvcsp_conn *conn, bool counts)
     conn->held = counts;
 }
 
-static struct usp_channel *new_channel(const char *name)
+static struct usp_channel *new_channel(const char *name, const char *site)
 {
     struct usp_channel *channel =
         uvcsp_channel_new(sizeof(uvcsp_bytes), UVCSP_TYPE_BYTES,
                           (uvcsp_channel_options){.capacity = UVCSP_PIPE_CAPACITY,
                                                   .name = name,
                                                   .carrier = UVCSP_SHARED,
-                                                  .site_ = "uvcsp_pipe"});
+                                                  .site_ = site});
     if (!channel)
         return NULL;
     usp_channel_make_common(channel);
@@ -78,7 +78,7 @@ static int make(uvcsp_conn **ap, uvcsp_conn **bp, struct usp_channel *to_a,
     return 0;
 }
 
-int uvcsp_pipe(uvcsp_conn **ap, uvcsp_conn **bp, bool duplex)
+int uvcsp_pipe_at(uvcsp_conn **ap, uvcsp_conn **bp, bool duplex, const char *site)
 {
     USP_ENTER();
     if (!ap || !bp) {
@@ -87,8 +87,8 @@ int uvcsp_pipe(uvcsp_conn **ap, uvcsp_conn **bp, bool duplex)
     }
     if (!usp_current()->task)
         usp_fatal("uvcsp_pipe: a callback of the loop is no process and cannot own a connection");
-    struct usp_channel *to_a = new_channel("pipe, to a");
-    struct usp_channel *to_b = to_a && duplex ? new_channel("pipe, to b") : NULL;
+    struct usp_channel *to_a = new_channel("pipe, to a", site);
+    struct usp_channel *to_b = to_a && duplex ? new_channel("pipe, to b", site) : NULL;
     int rc = !to_a || (duplex && !to_b) ? -ENOMEM : make(ap, bp, to_a, to_b);
     if (rc < 0)
         usp_report("uvcsp_pipe: the shared arena is full");
@@ -97,6 +97,11 @@ int uvcsp_pipe(uvcsp_conn **ap, uvcsp_conn **bp, bool duplex)
     if (to_b)
         usp_channel_disown(to_b);
     return rc;
+}
+
+int (uvcsp_pipe)(uvcsp_conn **ap, uvcsp_conn **bp, bool duplex)
+{
+    return uvcsp_pipe_at(ap, bp, duplex, "uvcsp_pipe");
 }
 
 /* ---- handing over ---- */

@@ -191,7 +191,7 @@ uvcsp_pool *uvcsp_pool_new(int n_workers, uvcsp_pool_options options)
         pool->refs--;
         if (--pool->n_supervised == 0)
             usp_event_set(&pool->ended.ended);
-        uvcsp_pool_free(pool);
+        (uvcsp_pool_free)(pool);
         errno = ENOMEM;
         return NULL;
     }
@@ -280,7 +280,7 @@ static void unref(void *pool)
     usp_pool_unref(pool);
 }
 
-int uvcsp_pool_join(uvcsp_pool *pool, double seconds)
+int (uvcsp_pool_join)(uvcsp_pool *pool, double seconds)
 {
     int rc;
     if (!usp_pool_check(pool, "uvcsp_pool_join", &rc))
@@ -300,7 +300,7 @@ int uvcsp_pool_join(uvcsp_pool *pool, double seconds)
     return rc;
 }
 
-void uvcsp_pool_free(uvcsp_pool *pool)
+void (uvcsp_pool_free)(uvcsp_pool *pool)
 {
     int rc;
     USP_ENTER();

@@ -179,7 +179,7 @@ static bool must_wait(const struct uvcsp_handle *handle, double seconds)
     return !handle->ended.set && seconds != 0 && usp_current()->task;
 }
 
-int uvcsp_result_wait(uvcsp_result *result, double seconds)
+int (uvcsp_result_wait)(uvcsp_result *result, double seconds)
 {
     return check(result, "uvcsp_result_wait") ? uvcsp_join_at(&result->all, seconds, "uvcsp_result_wait") : -EINVAL; /* it is not looked at again */
 }
@@ -216,7 +216,7 @@ static int get(uvcsp_result *result, void *results, double seconds)
     return UVCSP_OK;
 }
 
-int uvcsp_result_get_into(uvcsp_result *result, void *results, size_t size, double seconds)
+int (uvcsp_result_get_into)(uvcsp_result *result, void *results, size_t size, double seconds)
 {
     if (!check(result, "uvcsp_result_get") ||
         (results && !size_is_good(result, size, "uvcsp_result_get")))
@@ -261,7 +261,7 @@ static int next(uvcsp_result *result, void *p, double seconds)
     return result->items[i] == USP_ITEM_FAILED ? result->failures[i]->error.status : UVCSP_OK;
 }
 
-int uvcsp_result_next_into(uvcsp_result *result, void *p, size_t size, double seconds)
+int (uvcsp_result_next_into)(uvcsp_result *result, void *p, size_t size, double seconds)
 {
     const char *what = "uvcsp_result_next";
     if (!check(result, what) || (p && !size_is_good(result, size, what)))

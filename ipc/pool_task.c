@@ -89,7 +89,7 @@ static void remember_why(uvcsp_pool *pool, const uvcsp_result *job)
              uvcsp_status_name(error->status), code, error->message[0] ? ": " : "", error->message);
 }
 
-int uvcsp_pool_run(uvcsp_pool *pool, uvcsp_task *task, const void *arguments, size_t n,
+int (uvcsp_pool_run)(uvcsp_pool *pool, uvcsp_task *task, const void *arguments, size_t n,
                    size_t argument_size, void *results, size_t result_size, int chunk)
 {
     uvcsp_result *job = NULL;
@@ -98,7 +98,7 @@ int uvcsp_pool_run(uvcsp_pool *pool, uvcsp_task *task, const void *arguments, si
     if (rc < 0)
         return rc;
     pool->refs++;
-    rc = uvcsp_result_get_into(job, results, result_size, -1);
+    rc = (uvcsp_result_get_into)(job, results, result_size, -1);
     if (rc > 0)
         remember_why(pool, job);
     usp_pool_unref(pool);

@@ -116,9 +116,9 @@ void *uvcsp_queue_new_of(long maxsize, size_t size, enum uvcsp_type type, const 
     return queue;
 }
 
-uvcsp_queue *uvcsp_queue_new(long maxsize)
+uvcsp_queue *(uvcsp_queue_new)(long maxsize)
 {
-    return uvcsp_queue_new_of(maxsize, sizeof(json_t *), UVCSP_TYPE_JSON, "uvcsp_queue_new");
+    return uvcsp_queue_new_of(maxsize, sizeof(json_t *), UVCSP_TYPE_JSON, NULL);
 }
 
 /* Marks a channel as ended for both sides, and tells who waits. */

@@ -157,7 +157,7 @@ static int unlock(const void *shared, const char *what)
     return named ? usp_named_unlock(named) : no_lock(block, shared, what);
 }
 
-int uvcsp_shared_lock(const void *shared, double seconds)
+int (uvcsp_shared_lock)(const void *shared, double seconds)
 {
     return lock(shared, seconds, "uvcsp_shared_lock");
 }

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,8 @@ static const char help[] =
     "at the same place are one line, with their number. Nothing is stopped or changed.\n"
     "\n"
     "  -j          as JSON, each process and channel by itself\n"
-    "  -w SECONDS  again and again, until it ends\n";
+    "  -w SECONDS  again and again, until it ends\n"
+    "  -h, --help  this\n";
 
 /* ---- one program ---- */
 
@@ -93,9 +95,10 @@ static void list(void)
 
 int main(int argc, char **argv)
 {
+    static const struct option words[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     bool json = false;
     double again = 0;
-    for (int option; (option = getopt(argc, argv, "jw:h")) != -1;) {
+    for (int option; (option = getopt_long(argc, argv, "jw:h", words, NULL)) != -1;) {
         char *end = NULL;
         if (option == 'j') {
             json = true;

@@ -9,7 +9,10 @@
 
    Wherever a function here takes `void *`, a channel or an end of any type may be given. NULL, a
    pointer that is neither, or one that was freed: a checked function prints a line on stderr and
-   returns -EINVAL; READ, WRITE and ALT print the line and abort, since there is no code to return. */
+   returns -EINVAL; READ, WRITE and ALT print the line and abort, since there is no code to return.
+   That something was freed is seen only until its memory is used again; and a channel of which
+   there are ends, retired ones too, is still there: until the processes that had them have ended
+   it is refused by uvcsp_channel_free() alone. */
 #ifndef UVCSP_CHANNEL_H
 #define UVCSP_CHANNEL_H
 

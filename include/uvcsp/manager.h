@@ -78,6 +78,7 @@ UVCSP_API uvcsp_manager *uvcsp_manager_start(const uvcsp_manager_options *option
    only asks for that. Idempotent; NULL is accepted. A few hundred bytes of the arena stay until the end of the program, so that proxies
    can be told. For a connection to another program's manager: ends the connections of this worker's processes only. */
 UVCSP_API int uvcsp_manager_stop(uvcsp_manager *manager);
+#define uvcsp_manager_stop(...) UVCSP_CALL_(uvcsp_manager_stop, __VA_ARGS__)
 
 /* The pid of the server; that of this program itself if it is a light process; 0 for another program's. -EINVAL for no manager. */
 UVCSP_API int uvcsp_manager_pid(uvcsp_manager *manager);

@@ -44,6 +44,9 @@ typedef struct uvcsp_listener uvcsp_listener;
    block. 0; -EINVAL for NULL, -ENOMEM with a line: the arena is full. The two live until they are
    closed or the calling process ends. */
 UVCSP_API int uvcsp_pipe(uvcsp_conn **ap, uvcsp_conn **bp, bool duplex);
+/* The same. `site`, a constant: where it was made, for who looks on. */
+UVCSP_API int uvcsp_pipe_at(uvcsp_conn **ap, uvcsp_conn **bp, bool duplex, const char *site);
+#define uvcsp_pipe(...) uvcsp_pipe_at(__VA_ARGS__, UVCSP_HERE)
 
 /* Sends a value, which stays the caller's reference; _send_new takes the reference over, also when
    it fails. Waits while the pipe (the socket) is full. UVCSP_OK; UVCSP_RETIRED: the other side is

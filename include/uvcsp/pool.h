@@ -52,7 +52,10 @@ typedef struct uvcsp_result uvcsp_result;
 typedef int uvcsp_task(const void *argument, void *result, void *context);
 
 typedef struct {
-    void *(*initializer)(void *initarg); /* run by each worker before its first task */
+    void *(*initializer)(void *initarg); /* run by each worker before its first task; may DEFER what
+                                            frees the context, which then runs when the worker ends:
+                                            but not where a forked one is in a task while the pool is
+                                            terminated, or dies of something else */
     void *initarg;        /* without an initializer this is the context of the tasks */
     int maxtasksperchild; /* a worker is replaced after so many tasks, a chunk counting as one; 0:
                              never */
@@ -87,10 +90,12 @@ UVCSP_API int uvcsp_pool_terminate(uvcsp_pool *pool);
    (negative: for ever). UVCSP_OK, UVCSP_TIMEOUT; -EINVAL with a line if it was neither closed nor
    terminated. */
 UVCSP_API int uvcsp_pool_join(uvcsp_pool *pool, double seconds);
+#define uvcsp_pool_join(...) UVCSP_CALL_(uvcsp_pool_join, __VA_ARGS__)
 
 /* Terminates the pool, if it is not closed, waits for the end of its workers, and gives it back.
    Results that the program holds stay good. NULL is accepted. */
 UVCSP_API void uvcsp_pool_free(uvcsp_pool *pool);
+#define uvcsp_pool_free(...) (uvcsp_called_at("uvcsp_pool_join", UVCSP_HERE), uvcsp_pool_free(__VA_ARGS__))
 
 /* Why a waiting form (map, starmap, apply) has last answered as it did: which task, its code, its
    message, or how its worker died. Valid until such a form fails the next time. Never NULL. */
@@ -111,6 +116,7 @@ UVCSP_API int uvcsp_task_fail(int code, const char *format, ...)
    arguments, a negative chunk; -EPIPE: the pool is closed, terminated or broken; -ENOMEM. */
 UVCSP_API int uvcsp_pool_run(uvcsp_pool *pool, uvcsp_task *task, const void *arguments, size_t n,
                              size_t argument_size, void *results, size_t result_size, int chunk);
+#define uvcsp_pool_run(...) (uvcsp_called_at("uvcsp_result_wait", UVCSP_HERE), uvcsp_pool_run(__VA_ARGS__))
 
 #define uvcsp_pool_map(pool, task, arguments, n, results, chunk)                                   \
     uvcsp_pool_run((pool), UVCSP_TASK_OF_(task, __typeof__(*(arguments)), __typeof__(*(results))), \
@@ -160,6 +166,7 @@ UVCSP_API uvcsp_result *uvcsp_pool_start(uvcsp_pool *pool, uvcsp_task *task, con
 /* Waits until all tasks are done or have failed, `seconds` at most (negative: for ever). UVCSP_OK,
    UVCSP_TIMEOUT. */
 UVCSP_API int uvcsp_result_wait(uvcsp_result *result, double seconds);
+#define uvcsp_result_wait(...) UVCSP_CALL_(uvcsp_result_wait, __VA_ARGS__)
 
 /* All tasks are done or have failed; and none of them has failed. Do not wait. */
 UVCSP_API bool uvcsp_result_ready(uvcsp_result *result);
@@ -170,6 +177,7 @@ UVCSP_API bool uvcsp_result_successful(uvcsp_result *result);
    one result; -EINVAL with a line if it is another. */
 UVCSP_API int uvcsp_result_get_into(uvcsp_result *result, void *results, size_t size,
                                     double seconds);
+#define uvcsp_result_get_into(...) (uvcsp_called_at("uvcsp_result_wait", UVCSP_HERE), uvcsp_result_get_into(__VA_ARGS__))
 #define uvcsp_result_get(result, results, seconds)                                                 \
     uvcsp_result_get_into((result), (results), sizeof(*(results)), (seconds))
 
@@ -179,6 +187,7 @@ UVCSP_API int uvcsp_result_get_into(uvcsp_result *result, void *results, size_t 
    UVCSP_RETIRED: there are no more; UVCSP_TIMEOUT: not yet. Of which argument it was,
    uvcsp_result_index() tells afterwards (-1: of none yet). */
 UVCSP_API int uvcsp_result_next_into(uvcsp_result *result, void *p, size_t size, double seconds);
+#define uvcsp_result_next_into(...) (uvcsp_called_at("uvcsp_result_wait", UVCSP_HERE), uvcsp_result_next_into(__VA_ARGS__))
 UVCSP_API long uvcsp_result_index(uvcsp_result *result);
 #define uvcsp_result_next(result, p, seconds)                                                      \
     uvcsp_result_next_into((result), (p), sizeof(*(p)), (seconds))

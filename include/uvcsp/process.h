@@ -145,7 +145,8 @@ UVCSP_API uvcsp_handle *uvcsp_go(uvcsp_process process);
    uvcsp_terminate: SIGTERM. The process is ended where it waits, or when it next waits, and runs what it
      deferred; so are those that it waits for in PAR, CO or SEQ. In a worker all processes are, and it dies of
      the signal when they have ended; or at once when it has computed for a quarter of a second meanwhile, when a second has
-     passed, or when it is told twice. SIGTERM from elsewhere does the same to a worker. A program's own handler,
+     passed, or when it is told twice. SIGTERM from elsewhere does the same to a worker, but for the first, which
+     it kills at once. A program's own handler,
      and ON_SIGNAL(SIGTERM), take its place.
    uvcsp_kill: SIGKILL. A light process is ended where it waits, or when it next waits, and runs nothing. A worker is
      dead when the call returns, or will be soon, if it has much memory.
@@ -164,8 +165,9 @@ UVCSP_API int uvcsp_kill(uvcsp_handle *handle);
    end. NULL is accepted. */
 UVCSP_API void uvcsp_handle_free(uvcsp_handle *handle);
 
-/* Runs fn(arg) when this process ends, whichever way it ends short of a crash or SIGKILL; last in, first out. After
-   SIGTERM there is a second for it, and a quarter of that of processor time, and it must not wait for others of its worker. After
+/* Runs fn(arg) when this process ends, whichever way it ends short of a crash, uvcsp_kill() and death by a signal that the
+   program has not chosen to handle: Ctrl-C, and in the first worker, which is main's, SIGTERM too. DEFER(3) says what
+   each cuts off ("What signals cut off"). Last in, first out. After SIGTERM to a forked worker there is a second for it, and a quarter of that of processor time, and it must not wait for others of its worker. After
    exit() in a worker what all of its processes have deferred runs, in the one that called it. In main it
    runs in uvcsp_shutdown(). When a body has returned its variables are gone: `arg` must not point to one of them.
    0, -EINVAL for a NULL function, -ENOMEM. */

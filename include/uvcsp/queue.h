@@ -44,8 +44,11 @@ typedef __typeof__(json_t *) uvcsp_queue[4]; /* so a uvcsp_queue * is a QUEUE(js
    not block. NULL with a line on stderr and errno: EINVAL for a negative or too large size, ENOMEM
    where the arena has no room. */
 UVCSP_API uvcsp_queue *uvcsp_queue_new(long maxsize);
+/* The same for any type. `site`, a constant: where it was made, for who looks on. */
 UVCSP_API void *uvcsp_queue_new_of(long maxsize, size_t size, enum uvcsp_type type,
                                    const char *site);
+#define uvcsp_queue_new(maxsize)                                                                   \
+    ((uvcsp_queue *)uvcsp_queue_new_of((maxsize), sizeof(json_t *), UVCSP_TYPE_JSON, UVCSP_HERE))
 
 /* Frees it, with what is in it. Processes that wait at it are told UVCSP_RETIRED first; none may
    use it from then on. By any process. NULL is accepted. */
@@ -69,7 +72,8 @@ UVCSP_API int uvcsp_queue_get(uvcsp_queue *queue, json_t **valuep, double timeou
 #define uvcsp_queue_get(...) UVCSP_CALL_(uvcsp_queue_get, __VA_ARGS__)
 
 /* The same for any type, checked by the compiler through the macros: uvcsp_qput(q, &x, timeout),
- * uvcsp_qget(q, &x, timeout). */
+ * uvcsp_qget(q, &x, timeout). A NULL among the values of a QUEUE(json_t *) is put in here, by QPUT and by ON_PUT, as it is
+ * written to a channel; only uvcsp_queue_put() takes it for the failure of who made it. */
 UVCSP_API int uvcsp_queue_put_from(void *queue, const void *value, double timeout,
                                    const char *site);
 UVCSP_API int uvcsp_queue_get_into(void *queue, void *value, double timeout, const char *site);

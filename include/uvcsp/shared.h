@@ -42,6 +42,7 @@ UVCSP_API size_t uvcsp_shared_count(const void *shared);
    changed; UVCSP_TIMEOUT; UVCSP_POISONED: the block was freed, or all of the program waits for
    ever; -EINVAL with a line: no block, or a raw one; -ENOMEM. A process that has it may take it again, and releases it as often. */
 UVCSP_API int uvcsp_shared_lock(const void *shared, double seconds);
+#define uvcsp_shared_lock(...) UVCSP_CALL_(uvcsp_shared_lock, __VA_ARGS__)
 /* 0; -EPERM with a line: the caller does not hold it; -EINVAL. Does not block. */
 UVCSP_API int uvcsp_shared_unlock(const void *shared);
 /* Does the caller hold the lock, and did whoever had it before not release it? */

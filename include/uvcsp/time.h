@@ -12,7 +12,8 @@ UVCSP_API double uvcsp_now(void);
 /* Sleeps; 0 or less only yields. */
 UVCSP_API void uvcsp_sleep(double seconds);
 
-/* Lets every other ready process of this worker run first. */
+/* Lets every other ready process of this worker run first; with UVCSP_SEED, where the next one is drawn, perhaps not every one, or
+   none. */
 UVCSP_API void uvcsp_yield(void);
 
 /* Waits until `fd` is ready for one of `events` (UV_READABLE, UV_WRITABLE) or has failed or been hung

@@ -1,10 +1,10 @@
 #!/bin/sh
-# docs.sh ROOT ARCHIVE: what the documents say is true. Every ```c block of README.md and of guide and tables in docs/
+# docs.sh ROOT ARCHIVE BUILD: what the documents say is true. Every ```c block of README.md and of guide and tables in docs/
 # compiles, with each compiler there is, without a warning; one that includes nothing gets the headers of `prelude` first.
 # A program that is followed by a ```text block, with at most a line "It prints..." between, is run as workers and
 # as light processes, and prints that. The manual pages are installed, well formed, and name what is public,
-# and every variable of the environment is in README and manual.
-root=$1 archive=$2
+# which BUILD installs under its name; and every variable of the environment is in README and manual.
+root=$1 archive=$2 build=$3
 flags="-std=gnu11 -Wall -Wextra -Werror -I$root/include $(pkg-config --cflags libuv jansson)"
 libs="$archive $(pkg-config --libs libuv jansson) -pthread"
 prelude='stdio.h stdlib.h string.h unistd.h uvcsp.h'
@@ -99,6 +99,42 @@ pages_name_the_functions() {
     [ ! -s "$dir/missing" ]
 }
 
+# What a program may call: functions, macros that look like functions, short names. And what the pages say they are of.
+public_names() {
+    sed -n 's/^ *\(uvcsp_[a-z_]*\);.*/\1/p' "$root/uvcsp.map" | grep -vx uvcsp_root
+    cat "$root"/include/uvcsp.h "$root"/include/uvcsp/*.h |
+        sed -n 's/^#define \(uvcsp_[a-z_]*[a-z]\)(.*/\1/p; s/^#define \([A-Z_]*\)\>.* UVCSP_\1\>.*/\1/p'
+    sed -n '/^.Sh NAME/,/^.Sh DESCRIPTION/s/^\.[FN][nm] \([A-Za-z_]*\).*/\1/p' "$root"/docs/man/*.3 | grep -vx name
+}
+
+install_manual() {
+    meson install -C "$build" --no-rebuild --tags man --destdir "$dir/installed" || return 1
+    tree=$(dirname "$(dirname "$(find "$dir/installed" -name uvcsp.7)")")
+}
+
+# A page may say only that it is another one, which has to be there. And man(1), where there is one that works, finds it.
+names_are_pages() {
+    finds=false
+    [ -f "$(man -M "$tree" -w uvcsp 2>"$dir/man")" ] && finds=true
+    public_names | sort -u | while read -r name; do
+        page=$tree/man3/$name.3
+        other=$(sed -n '1s/^\.so //p' "$page")
+        if [ ! -s "$page" ] || [ ! -s "${other:+$tree/}${other:-$page}" ]; then
+            echo "$name has no page"
+        elif $finds && [ ! -f "$(man -M "$tree" -w "$name" 2>&1)" ]; then
+            echo "man does not find $name"
+        fi
+    done >"$dir/missing" 2>&1
+    cat "$dir/missing"
+    [ ! -s "$dir/missing" ]
+}
+
+a_missing_page_is_noticed() {
+    mv "$tree/man3/uvcsp_join.3" "$dir/away" && mv "$tree/man3/PAR.3" "$dir/away.too" || return 1
+    names_are_pages
+    grep -qx 'uvcsp_join has no page' "$dir/missing" && grep -qx 'PAR_FOR has no page' "$dir/missing"
+}
+
 # Every variable that the library reads is told of.
 variables_are_told() {
     grep -rhoE 'getenv\("UVCSP_[A-Z]*"' "$root/runtime" "$root/channels" "$root/process" "$root/ipc" |
@@ -123,6 +159,9 @@ try 'every manual page is installed' pages_are_installed
 try 'every demo is in README' demos_are_told
 try 'every variable of the environment is told of' variables_are_told
 try 'the manual names what is public' pages_name_the_functions
+try 'the manual is installed' install_manual
+try 'every function and macro is a page by its name' names_are_pages
+try 'a page that is missing is noticed' a_missing_page_is_noticed
 if command -v mandoc >/dev/null; then
     try 'the manual is well formed' mandoc -T lint -W warning "$root"/docs/man/*.[137]
 else

@@ -184,10 +184,13 @@ TEST(a_pool_outlives_a_deadlock_of_others_and_of_its_tasks)
     uvcsp_pool_free(pool);
 }
 
+static int line_of_map;
+
 static int maps_in_vain(void)
 {
     uvcsp_pool *pool = POOL(2);
     long results[3];
+    line_of_map = __LINE__ + 1;
     int rc = uvcsp_pool_map(pool, waits_at_its_own_channel, ((int[]){1, 2, 3}), 3, results, 1);
     uvcsp_pool_free(pool);
     return rc;
@@ -200,8 +203,10 @@ TEST(who_waits_for_results_of_tasks_that_wait_for_ever_is_told_and_gets_them)
     int rc = maps_in_vain();
     char *said = house_captured();
     ck_assert_int_eq(count_of(said, NOTHING_CAN_RUN), 2);
+    char here[60];
+    snprintf(here, sizeof here, "test_objects.c:%d waits for a pool", line_of_map);
     ck_assert_contains(said, "process 'main'");
-    ck_assert_contains(said, "waits for a pool");
+    ck_assert_contains(said, here);
     ck_assert_int_eq(rc, UVCSP_TASK_FAILED);
     free(said);
 }
@@ -386,7 +391,7 @@ TEST(a_barrier_that_somebody_has_not_reached)
 /* ---- where ---- */
 
 PROCESS(waits_at, VAL(int, which), VAL(uvcsp_lock *, held), VAL(uvcsp_event *, event), VAL(uvcsp_queue *, queue),
-        VAL(uvcsp_conn *, conn), VAL(int *, line))
+        VAL(uvcsp_conn *, conn), VAL(int *, block), VAL(int *, line))
 {
     json_t *value;
     switch (which) {
@@ -402,24 +407,70 @@ PROCESS(waits_at, VAL(int, which), VAL(uvcsp_lock *, held), VAL(uvcsp_event *, e
         *line = __LINE__ + 1;
         (void)uvcsp_queue_get(queue, &value, -1);
         break;
+    case 3:
+        *line = __LINE__ + 1;
+        (void)uvcsp_shared_lock(block, -1);
+        break;
     default:
         *line = __LINE__ + 1;
         (void)uvcsp_conn_recv(conn, &value);
     }
 }
 
-TEST(who_waits_at_a_lock_an_event_a_queue_or_a_pipe_is_told_with_file_and_line, .times = 4)
+TEST(who_waits_at_a_lock_an_event_a_queue_a_block_or_a_pipe_is_told_with_file_and_line, .times = 5)
 {
     uvcsp_lock *lock = uvcsp_lock_new();
     uvcsp_conn *a, *b;
-    int *line = SHARED_VALUE(int, 0);
+    int *line = SHARED_VALUE(int, 0), *block = SHARED_VALUE(int, 0);
     ck_assert_int_eq(uvcsp_pipe(&a, &b, true), 0);
     ck_assert_int_eq(uvcsp_lock_acquire(lock, -1), UVCSP_OK);
-    char *said = TOLD(PAR(waits_at(_i, lock, uvcsp_event_new(), uvcsp_queue_new(1), a, line)));
+    ck_assert_int_eq(uvcsp_shared_lock(block, -1), UVCSP_OK);
+    char *said = TOLD(PAR(waits_at(_i, lock, uvcsp_event_new(), uvcsp_queue_new(1), a, block, line)));
     char here[60];
     snprintf(here, sizeof here, "test_objects.c:%d waits", *line);
     ck_assert_contains(said, here);
     free(said);
+}
+
+PROCESS(gets_of, VAL(uvcsp_queue *, queue), VAL(uvcsp_conn *, conn))
+{
+    json_t *value;
+    (void)(queue ? uvcsp_queue_get(queue, &value, -1) : uvcsp_conn_recv(conn, &value));
+}
+
+TEST(queues_of_json_and_pipes_are_told_apart_by_where_they_were_made)
+{
+    enum { LINE = __LINE__ + 1 };
+    uvcsp_queue *one = uvcsp_queue_new(1);
+    uvcsp_queue *two = uvcsp_queue_new(1);
+    uvcsp_conn *a, *b, *c, *d;
+    ck_assert_int_eq(uvcsp_pipe(&a, &b, true), 0);
+    ck_assert_int_eq(uvcsp_pipe(&c, &d, false), 0);
+    char *said = TOLD(PAR(gets_of(one, a), gets_of(two, a), gets_of(NULL, a), gets_of(NULL, c)));
+    for (int i = 0; i < 5; i++) {
+        char here[60];
+        snprintf(here, sizeof here, "test_objects.c:%d'", LINE + i);
+        ck_assert_int_eq(count_of(said, here), i < 2);
+        snprintf(here, sizeof here, "test_objects.c:%d)", LINE + i);
+        ck_assert_int_eq(count_of(said, here), i > 2);
+    }
+    free(said);
+    uvcsp_queue_free(one);
+    uvcsp_queue_free(two);
+}
+
+TEST(a_queue_of_json_and_a_pipe_are_made_by_functions_too)
+{
+    uvcsp_queue *(*new)(long) = uvcsp_queue_new;
+    int (*pipes)(uvcsp_conn **, uvcsp_conn **, bool) = uvcsp_pipe;
+    uvcsp_queue *queue = new(1);
+    uvcsp_conn *a, *b;
+    ck_assert_int_eq(pipes(&a, &b, true), 0);
+    char *said = TOLD(PAR(gets_of(queue, NULL), gets_of(NULL, a)));
+    ck_assert_contains(said, "channel 'uvcsp_queue_new'");
+    ck_assert_contains(said, "(made at uvcsp_pipe)");
+    free(said);
+    uvcsp_queue_free(queue);
 }
 
 SUITE("objects", .after = uvcsp_shutdown)

@@ -243,13 +243,16 @@ TEST(a_process_that_is_none_or_does_not_use_the_library_is_refused)
 
 TEST(bad_arguments_are_told)
 {
-    static const char *const bad[] = {"x", "12x", "-5 1", "0", "1 2", "-w 0 1", "-w x", "-w", "-z"};
+    static const char *const bad[] = {"x", "12x", "-5 1", "0", "1 2", "-w 0 1", "-w x", "-w", "-z", "--z"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         (void)ps(bad[i], 0);
         ck_assert_msg(output.status == 2 && output.text[0], "%s: %s", bad[i], output.text);
     }
-    ck_assert_ptr_nonnull(strstr(ps("-h", 0), "usage: uvcsp-ps"));
-    ck_assert_int_eq(output.status, 0);
+    static const char *const asked[] = {"-h", "--help"};
+    for (int i = 0; i < 2; i++) {
+        ck_assert_ptr_nonnull(strstr(ps(asked[i], 0), "usage: uvcsp-ps"));
+        ck_assert_int_eq(output.status, 0);
+    }
 }
 
 SUITE("ps", .after = uvcsp_shutdown, .seconds = 60)
