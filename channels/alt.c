@@ -24,12 +24,12 @@ const char usp_alt_site[] = "uvcsp_alt";
 /* ---- look ---- */
 
 /* One guard, by itself: 0 taken, USP_WAITS, USP_RETRY, or what ended it. */
-static int try_channel(const uvcsp_guard *guard)
+static int try_channel(const struct usp_choice *choice, const uvcsp_guard *guard)
 {
     struct usp_end *end = guard->subject;
     struct usp_channel *channel = end->channel;
     struct usp_bytes bytes;
-    int rc = usp_guard_bytes(guard, &bytes);
+    int rc = usp_guard_bytes(choice, guard, &bytes);
     if (rc < 0)
         return rc;
     struct usp_offer *offer;
@@ -71,7 +71,7 @@ static long look(struct usp_choice *choice)
         if (usp_is_channel(guard)) {
             if (!is_good(guard))
                 return usp_choice_check(choice);
-            rc = try_channel(guard);
+            rc = try_channel(choice, guard);
             if (rc == 0)
                 return (long)i;
             if (rc == USP_WAITS)

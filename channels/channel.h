@@ -470,6 +470,9 @@ void usp_end_release(struct usp_end *end, enum usp_leave how, const char *cause)
 void usp_ends_release(struct usp_task *task, enum usp_leave how, const char *cause);
 /* Retires an end, whose record stays. */
 void usp_end_retire(struct usp_end *end);
+/* Why the calling process may not send it: it is none, or on its way already, or another process's. NULL: it may. A callback
+   of the loop may send what is of its worker, and what one has made is nobody's until a process sends it. */
+const char *usp_end_stays(const void *end);
 /* Is it an end of this side? Else a line on stderr, and -EINVAL. */
 int usp_end_check(const struct usp_end *end, enum usp_side side, const char *what);
 

@@ -261,6 +261,23 @@ void usp_ends_release(struct usp_task *task, enum usp_leave how, const char *cau
         usp_end_release(usp_wait_of(task)->ends, how, cause);
 }
 
+/* The way is looked at first: who adopts an end is its owner before it is at home. */
+const char *usp_end_stays(const void *x)
+{
+    const struct usp_end *end = x;
+    const struct usp_task *self = usp_current()->task;
+    if (!end)
+        return "there is no end in it";
+    if (!usp_arena_is(end, USP_BLOCK_END) || end->magic != USP_END_MAGIC)
+        return "it is no end, or its process has ended, or it was freed";
+    bool at_home = *(const volatile uint16_t *)&end->way == USP_AT_HOME;
+    atomic_thread_fence(memory_order_acquire);
+    if (at_home && usp_arena_is_owned(end, USP_BLOCK_END, usp_worker_index()) &&
+        (!end->task || !self || end->task == self))
+        return NULL;
+    return "the end was sent before, or is another process's";
+}
+
 int usp_end_check(const struct usp_end *end, enum usp_side side, const char *what)
 {
     const char *problem = NULL;

@@ -1,5 +1,6 @@
 /* What guards are, and which one a fair choice looks at first. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "channels/choice.h"
@@ -44,7 +45,7 @@ int usp_guard_arm(const uvcsp_guard *guard, struct usp_task *self, uint32_t inde
 
 /* The bytes of a write guard. They stay until the choice is over only if somebody else may read them:
    usp_bytes.owned. */
-int usp_guard_bytes(const uvcsp_guard *guard, struct usp_bytes *bytes)
+int usp_guard_bytes(const struct usp_choice *choice, const uvcsp_guard *guard, struct usp_bytes *bytes)
 {
     const struct usp_end *end = guard->subject;
     *bytes = (struct usp_bytes){NULL, 0, NULL};
@@ -56,8 +57,11 @@ int usp_guard_bytes(const uvcsp_guard *guard, struct usp_bytes *bytes)
         return 0;
     }
     int rc = usp_message_bytes(end->channel, usp_place_of(guard), bytes);
-    if (rc < 0)
-        usp_report("a value of a choice cannot be sent over channel '%s'", end->channel->name);
+    if (rc < 0) {
+        char place[300];
+        snprintf(place, sizeof place, "%s: guard %zu", choice->site, (size_t)(guard - choice->guards));
+        usp_cannot_be_sent(place, end, usp_place_of(guard));
+    }
     return rc;
 }
 

@@ -243,7 +243,7 @@ static int all_bytes(const struct usp_choice *choice, struct usp_bytes *bytes)
         const uvcsp_guard *guard = &choice->guards[i];
         if (!guard->on || !usp_is_channel(guard))
             continue;
-        int rc = usp_guard_bytes(guard, &bytes[k++]);
+        int rc = usp_guard_bytes(choice, guard, &bytes[k++]);
         if (rc < 0) {
             while (k-- > 0)
                 usp_bytes_release(&bytes[k]);

@@ -188,7 +188,8 @@ UVCSP_API int uvcsp_retire(void *end);
 UVCSP_API const char *uvcsp_cause(void *channel_or_end);
 
 /* Mobile ends. MOBILE(end) takes the end from its holder, whose own pointer is retired from then on,
-   and gives a value that can be written to a CHAN(uvcsp_end). Whoever reads it owns the end. AS_IN and
+   and gives a value that can be written to a CHAN(uvcsp_end). Whoever reads it owns the end. Only a process that owns it
+   can send it, once: a value that was sent before, or is another process's, is refused with a line on stderr. AS_IN and
    AS_OUT give it its type back, and abort with a line on stderr if size or direction differ (C types
    of equal size cannot be told apart at run time). */
 UVCSP_API uvcsp_end uvcsp_mobile(void *end);

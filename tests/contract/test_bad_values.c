@@ -1,0 +1,129 @@
+/* Values that are not what a call can use: ends that were sent before, guards, times, and names. A line on stderr says
+   which and why, and nothing is lost. */
+#include "tests/contract/refusals.h"
+
+/* ---- ends that were sent before ---- */
+
+TEST(an_end_that_was_sent_cannot_be_sent_again_by_who_had_it)
+{
+    CHAN(uvcsp_end) c = CHANNEL(uvcsp_end, .capacity = 4, .name = "ends");
+    CHAN(int) d = CHANNEL(int, .capacity = 1);
+    OUT_END(uvcsp_end) to = OUT_OF(c);
+    IN_END(uvcsp_end) from = IN_OF(c);
+    IN_END(int) in = IN_OF(d);
+    uvcsp_end e = MOBILE(OUT_OF(d));
+    ck_assert_int_eq(uvcsp_write(to, &e), UVCSP_OK);
+    REFUSES(uvcsp_write(to, &e), -EINVAL, "cannot be sent over channel 'ends': the end was sent before");
+    ck_assert_int_eq(uvcsp_channel_size(c), 1);
+    uvcsp_end f = MOBILE(AS_OUT(int, READ(from)));
+    WRITE(to, f);
+    REFUSES(uvcsp_write_try(to, &f), -EINVAL, "the end was sent before");
+    REFUSES(uvcsp_write_timeout(to, &f, 1), -EINVAL, "the end was sent before");
+    REFUSES(uvcsp_alt((uvcsp_guard[]){ON_WRITE(to, f)}, 1, UVCSP_FAIR), -EINVAL, "guard 0: this value cannot be sent");
+    REFUSES(uvcsp_alt((uvcsp_guard[]){WHEN(0, ON_SKIP), ON_WRITE(to, f), ON_SKIP}, 3, UVCSP_PRI), -EINVAL,
+            "guard 1: this value cannot be sent over channel 'ends': the end was sent before");
+    REFUSES(uvcsp_write(to, &(uvcsp_end){NULL}), -EINVAL, "no end in it");
+    ck_assert_int_eq(uvcsp_channel_size(c), 1);
+    OUT_END(int) out = AS_OUT(int, READ(from));
+    WRITE(out, 3);
+    ck_assert_int_eq(READ(in), 3);
+}
+
+ABORTS(write_of_an_end_that_was_sent_before_aborts, "the end was sent before",
+       CHAN(uvcsp_end) c = CHANNEL(uvcsp_end, .capacity = 4); OUT_END(uvcsp_end) to = OUT_OF(c);
+       uvcsp_end e = MOBILE(OUT_OF(CHANNEL(int))); WRITE(to, e); WRITE(to, e);)
+
+PROCESS(sends_it_twice, OUT(uvcsp_end, to))
+{
+    CHAN(int) c = CHANNEL(int);
+    IN_END(int) in = IN_OF(c);
+    uvcsp_end e = MOBILE(OUT_OF(c));
+    WRITE(to, e);
+    MUST(uvcsp_write(to, &e) == -EINVAL);
+    MUST(READ(in) == 6); /* the other has it by now */
+    MUST(uvcsp_write(to, &e) == -EINVAL);
+    MUST(uvcsp_alt((uvcsp_guard[]){ON_WRITE(to, e), ON_TIMEOUT(60)}, 2, UVCSP_FAIR) == -EINVAL);
+    MUST(READ(in) == 7);
+    int x;
+    MUST_BE(uvcsp_read(in, &x), UVCSP_RETIRED);
+}
+
+PROCESS(takes_it_once, IN(uvcsp_end, from))
+{
+    OUT_END(int) out = AS_OUT(int, READ(from));
+    WRITE(out, 6);
+    WRITE(out, 7);
+    RETIRE(out);
+    uvcsp_end e;
+    MUST_BE(uvcsp_read(from, &e), UVCSP_RETIRED);
+}
+
+TEST(nor_can_it_while_its_receiver_has_it, .times = PLACEMENTS * 2)
+{
+    CHAN(uvcsp_end) c = CHANNEL(uvcsp_end, .capacity = _i / PLACEMENTS);
+    SAYS("the end was sent before, or is another process's",
+         ck_assert_int_eq(RUN(_i % PLACEMENTS, sends_it_twice(c), takes_it_once(c)), 0));
+}
+
+PROCESS(sends_what_is_not_its_own, OUT(uvcsp_end, to), VAL(uvcsp_end, e))
+{
+    MUST(uvcsp_write(to, &e) == -EINVAL);
+}
+
+TEST(an_end_of_another_process_cannot_be_sent, .times = PLACEMENTS)
+{
+    CHAN(uvcsp_end) c = CHANNEL(uvcsp_end, .capacity = 1);
+    CHAN(int) d = CHANNEL(int, .capacity = 1);
+    IN_END(int) in = IN_OF(d);
+    uvcsp_end e = MOBILE(OUT_OF(d));
+    SAYS("another process's", ck_assert_int_eq(RUN((enum placement)_i, sends_what_is_not_its_own(c, e)), 0));
+    OUT_END(int) out = AS_OUT(int, e);
+    WRITE(out, 4);
+    ck_assert_int_eq(READ(in), 4);
+}
+
+/* A callback of the loop reads an end, and sends it on when there is room. */
+static struct {
+    IN_END(uvcsp_end) from;
+    OUT_END(uvcsp_end) to;
+    int tried, sent, again;
+} forward;
+
+static void sends_on(uv_timer_t *timer)
+{
+    uvcsp_end e;
+    if (uvcsp_read_try(forward.from, &e) != UVCSP_OK)
+        return;
+    forward.tried = uvcsp_write_try(forward.to, &e);
+    POISON(forward.to);
+    forward.to = timer->data;
+    forward.sent = uvcsp_write_try(forward.to, &e);
+    forward.again = uvcsp_write_try(forward.to, &e);
+}
+
+TEST(a_callback_of_the_loop_can_send_an_end_on_once)
+{
+    CHAN(uvcsp_end) c = CHANNEL(uvcsp_end, .capacity = 1), d = CHANNEL(uvcsp_end),
+                    e = CHANNEL(uvcsp_end, .capacity = 2);
+    CHAN(int) given = CHANNEL(int, .capacity = 1);
+    OUT_END(uvcsp_end) to = OUT_OF(c);
+    IN_END(uvcsp_end) from = IN_OF(e);
+    IN_END(int) in = IN_OF(given);
+    forward.from = IN_OF(c);
+    forward.to = OUT_OF(d);
+    uv_timer_t timer = {.data = OUT_OF(e)};
+    WRITE(to, MOBILE(OUT_OF(given)));
+    uv_timer_init(uvcsp_loop(), &timer);
+    uv_timer_start(&timer, sends_on, 0, 0);
+    OUT_END(int) out;
+    SAYS("the end was sent before", out = AS_OUT(int, READ(from)));
+    ck_assert_int_eq(forward.tried, UVCSP_WOULD_BLOCK);
+    ck_assert_int_eq(forward.sent, UVCSP_OK);
+    ck_assert_int_eq(forward.again, -EINVAL);
+    WRITE(out, 9);
+    ck_assert_int_eq(READ(in), 9);
+    uv_close((uv_handle_t *)&timer, NULL);
+    uvcsp_sleep(0.001);
+}
+
+SUITE("bad_values", .before = default_signals, .after = uvcsp_shutdown)
