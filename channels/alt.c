@@ -93,7 +93,7 @@ static long look(struct usp_choice *choice)
         if (rc > 0)
             return (long)i;
         if (rc < 0)
-            return rc;
+            return usp_guard_failed(choice, i, rc);
     }
     int rc = usp_choice_check(choice);
     if (rc < 0)

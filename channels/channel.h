@@ -473,7 +473,9 @@ void usp_end_retire(struct usp_end *end);
 /* Why the calling process may not send it: it is none, or on its way already, or another process's. NULL: it may. A callback
    of the loop may send what is of its worker, and what one has made is nobody's until a process sends it. */
 const char *usp_end_stays(const void *end);
-/* Is it an end of this side? Else a line on stderr, and -EINVAL. */
+/* Why it is no end of this side; NULL: it is one. */
+const char *usp_end_problem(const struct usp_end *end, enum usp_side side);
+/* The same as a line on stderr and -EINVAL; 0: it is one. */
 int usp_end_check(const struct usp_end *end, enum usp_side side, const char *what);
 
 /* ---- the rest of the floor ---- */

@@ -278,17 +278,21 @@ const char *usp_end_stays(const void *x)
     return "the end was sent before, or is another process's";
 }
 
+const char *usp_end_problem(const struct usp_end *end, enum usp_side side)
+{
+    if (!end)
+        return "the end is NULL";
+    if (!usp_arena_is(end, USP_BLOCK_END) || end->magic != USP_END_MAGIC)
+        return usp_arena_is(end, USP_BLOCK_CHANNEL) ? "a channel is no end; IN_OF and OUT_OF make one"
+                                                    : "this is no end, or its process has ended, or it was freed";
+    if (end->side != side)
+        return side == USP_READER ? "this is a writing end" : "this is a reading end";
+    return NULL;
+}
+
 int usp_end_check(const struct usp_end *end, enum usp_side side, const char *what)
 {
-    const char *problem = NULL;
-    if (!end)
-        problem = "the end is NULL";
-    else if (!usp_arena_is(end, USP_BLOCK_END) || end->magic != USP_END_MAGIC)
-        problem = usp_arena_is(end, USP_BLOCK_CHANNEL)
-                      ? "a channel is no end; IN_OF and OUT_OF make one"
-                      : "this is no end, or its process has ended, or it was freed";
-    else if (end->side != side)
-        problem = side == USP_READER ? "this is a writing end" : "this is a reading end";
+    const char *problem = usp_end_problem(end, side);
     if (!problem)
         return 0;
     usp_report("%s: %s", what, problem);

@@ -126,4 +126,33 @@ TEST(a_callback_of_the_loop_can_send_an_end_on_once)
     uvcsp_sleep(0.001);
 }
 
+/* ---- guards ---- */
+
+#define REFUSES_GUARD(mode, guard, code, words)                                                                        \
+    REFUSES(uvcsp_alt((uvcsp_guard[]){WHEN(0, ON_SKIP), guard, ON_TIMEOUT(60)}, 3, mode), code, "guard 1: " words)
+
+TEST(a_choice_says_which_guard_is_none_and_why, .times = 2)
+{
+    enum uvcsp_choice mode = _i ? UVCSP_PRI : UVCSP_FAIR;
+    int x;
+    REFUSES_GUARD(mode, ON_FD(9999, UV_READABLE), -EBADF, "descriptor 9999: it is not open");
+    REFUSES_GUARD(mode, ON_FD(-1, UV_READABLE), -EBADF, "descriptor -1: it is not open");
+    REFUSES_GUARD(mode, ON_FD(0, 0), -EINVAL, "descriptor 0: there is no event to wait for");
+    REFUSES_GUARD(mode, ON_FD(0, UV_READABLE | 1 << 10), -EINVAL, "descriptor 0: some of its events are none");
+    REFUSES_GUARD(mode, ON_SIGNAL(SIGKILL), -EINVAL, "signal 9: it cannot be caught");
+    REFUSES_GUARD(mode, ON_SIGNAL(SIGSEGV), -EINVAL, "signal 11: it cannot be caught");
+    REFUSES_GUARD(mode, ON_SIGNAL(SIGURG), -EINVAL, "signal 23: it is the library's own");
+    REFUSES_GUARD(mode, ON_SIGNAL(0), -EINVAL, "signal 0: there is no such signal");
+    REFUSES_GUARD(mode, ON_SIGNAL(-3), -EINVAL, "signal -3: there is no such signal");
+    REFUSES_GUARD(mode, ON_SIGNAL(1000), -EINVAL, "signal 1000: there is no such signal");
+    REFUSES_GUARD(mode, ON_READ((IN_END(int))NULL, &x), -EINVAL, "the end is NULL");
+    REFUSES_GUARD(mode, ON_WRITE((OUT_END(int))NULL, 1), -EINVAL, "the end is NULL");
+    all_is_well();
+}
+
+ABORTS(a_choice_with_a_signal_that_cannot_be_caught_says_so_and_aborts, "guard 1: signal 9: it cannot be caught",
+       (void)ALT(ON_TIMEOUT(60), ON_SIGNAL(SIGKILL));)
+ABORTS(a_choice_with_a_closed_descriptor_says_so_and_aborts, "guard 0: descriptor 9999: it is not open",
+       (void)PRI_ALT(ON_FD(9999, UV_READABLE), ON_SKIP);)
+
 SUITE("bad_values", .before = default_signals, .after = uvcsp_shutdown)
