@@ -83,6 +83,8 @@ static long look(struct usp_choice *choice)
             return rc;
         }
         if (guard->kind == UVCSP_GUARD_TIMEOUT) {
+            if (guard->seconds != guard->seconds)
+                return usp_choice_check(choice);
             if (choice->mode == UVCSP_PRI && !(guard->seconds > 0))
                 return (long)i;
             continue;

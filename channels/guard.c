@@ -119,7 +119,11 @@ int usp_choice_check(struct usp_choice *choice)
             break;
         }
         case UVCSP_GUARD_TIMEOUT: {
-            double seconds = guard->seconds > 0 ? guard->seconds : 0; /* not a number: 0 */
+            if (guard->seconds != guard->seconds) {
+                usp_report("%s: guard %zu: the timeout is not a number", site, i);
+                return -EINVAL;
+            }
+            double seconds = guard->seconds > 0 ? guard->seconds : 0;
             if (choice->soonest < 0 || seconds < choice->soonest) {
                 choice->soonest = seconds;
                 choice->soonest_index = (uint32_t)i;

@@ -422,8 +422,8 @@ static inline bool good(const struct usp_end *end, enum usp_side side)
     return __builtin_expect(end && end->magic == USP_END_MAGIC && end->side == side, 1);
 }
 
-static inline int checked(void *x, enum usp_side side, void *value, double seconds, int none,
-                          const char *site)
+static inline __attribute__((always_inline)) int checked(void *x, enum usp_side side, void *value, double seconds,
+                                                         int none, const char *site)
 {
     USP_ENTER();
     struct usp_end *end = x;
@@ -433,6 +433,8 @@ static inline int checked(void *x, enum usp_side side, void *value, double secon
             usp_report("%s: the place of the message is NULL", site);
         return -EINVAL;
     }
+    if (!usp_timeout_is_good(seconds, site))
+        return -EINVAL;
     if (usp_at_once(end, side, value) == USP_MET)
         return UVCSP_OK;
     uint32_t used = usp_common_used(usp_current()->task);

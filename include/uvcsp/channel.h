@@ -145,7 +145,7 @@ UVCSP_API UVCSP_DIRECT_ void uvcsp_give(void *out, const void *value, const char
 
 /* The checked forms. `seconds`: how long to wait; negative for ever, 0 not at all. UVCSP_OK,
    UVCSP_RETIRED, UVCSP_POISONED; with a limit UVCSP_TIMEOUT; not waiting, UVCSP_WOULD_BLOCK;
-   -EINVAL for a NULL or freed argument, -ENOMEM when a message of variable length has no room.
+   -EINVAL for a NULL or freed argument, or a limit that is not a number, -ENOMEM when a message of variable length has no room.
    Whatever is not UVCSP_OK has communicated nothing, and `value` is as it was. */
 UVCSP_API int uvcsp_end_read(void *in, void *value, double seconds, const char *site);
 UVCSP_API int uvcsp_end_write(void *out, const void *value, double seconds, const char *site);

@@ -40,7 +40,7 @@ UVCSP_API size_t uvcsp_shared_count(const void *shared);
 /* The lock of a block. `seconds`: how long to wait, negative for ever, 0 not at all. UVCSP_OK;
    UVCSP_OWNER_DIED, and it is held: who had it before did not release it, so the data may be half
    changed; UVCSP_TIMEOUT; UVCSP_POISONED: the block was freed, or all of the program waits for
-   ever; -EINVAL with a line: no block, or a raw one; -ENOMEM. A process that has it may take it again, and releases it as often. */
+   ever; -EINVAL with a line: no block, or a raw one, or `seconds` is not a number; -ENOMEM. A process that has it may take it again, and releases it as often. */
 UVCSP_API int uvcsp_shared_lock(const void *shared, double seconds);
 /* 0; -EPERM with a line: the caller does not hold it; -EINVAL. Does not block. */
 UVCSP_API int uvcsp_shared_unlock(const void *shared);

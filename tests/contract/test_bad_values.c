@@ -1,5 +1,7 @@
 /* Values that are not what a call can use: ends that were sent before, guards, times, and names. A line on stderr says
    which and why, and nothing is lost. */
+#include <math.h>
+
 #include "tests/contract/refusals.h"
 
 /* ---- ends that were sent before ---- */
@@ -154,5 +156,58 @@ ABORTS(a_choice_with_a_signal_that_cannot_be_caught_says_so_and_aborts, "guard 1
        (void)ALT(ON_TIMEOUT(60), ON_SIGNAL(SIGKILL));)
 ABORTS(a_choice_with_a_closed_descriptor_says_so_and_aborts, "guard 0: descriptor 9999: it is not open",
        (void)PRI_ALT(ON_FD(9999, UV_READABLE), ON_SKIP);)
+
+/* ---- times ---- */
+
+PROCESS(does_nothing, IN(int, in))
+{
+    (void)in;
+}
+
+#define NO_NUMBER "the timeout is not a number"
+
+TEST(a_timeout_that_is_no_number_is_refused_whether_or_not_there_is_something_to_wait_for, .times = 2)
+{
+    CHAN(int) c = CHANNEL(int, .capacity = 1), d = CHANNEL(int, .capacity = 1);
+    IN_END(int) in = IN_OF(c);
+    OUT_END(int) out = OUT_OF(c);
+    int x = 5;
+    if (_i == 1)
+        WRITE(out, 4);
+    REFUSES(uvcsp_read_timeout(in, &x, NAN), -EINVAL, NO_NUMBER);
+    REFUSES(uvcsp_write_timeout(out, &x, NAN), -EINVAL, NO_NUMBER);
+    ck_assert_int_eq(x, 5);
+    ck_assert_int_eq(uvcsp_channel_size(c), _i);
+    uvcsp_handle *handle = SPAWN(does_nothing(d));
+    if (_i == 1)
+        ck_assert_int_eq(uvcsp_join(handle, -1), UVCSP_OK);
+    REFUSES(uvcsp_join(handle, NAN), -EINVAL, NO_NUMBER);
+    ck_assert_int_eq(uvcsp_join(handle, -1), UVCSP_OK);
+    SAYS("uvcsp_sleep: " NO_NUMBER, uvcsp_sleep(NAN));
+    int fds[2];
+    ck_assert_int_eq(pipe(fds), 0);
+    if (_i == 1)
+        ck_assert_int_eq(write(fds[1], "x", 1), 1);
+    REFUSES(uvcsp_wait_fd(fds[0], UV_READABLE, NAN), -EINVAL, NO_NUMBER);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+TEST(a_choice_with_a_timeout_that_is_no_number_is_refused, .times = 2)
+{
+    CHAN(int) c = CHANNEL(int);
+    IN_END(int) in = IN_OF(c);
+    OUT_END(int) out = OUT_OF(c);
+    enum uvcsp_choice mode = _i ? UVCSP_PRI : UVCSP_FAIR;
+    int x;
+    (void)out;
+    REFUSES_GUARD(mode, ON_TIMEOUT(NAN), -EINVAL, NO_NUMBER);
+    REFUSES(uvcsp_alt((uvcsp_guard[]){ON_READ(in, &x), ON_TIMEOUT(-NAN), ON_TIMEOUT(0)}, 3, mode), -EINVAL,
+            "guard 1: " NO_NUMBER);
+    REFUSES(uvcsp_alt((uvcsp_guard[]){ON_TIMEOUT(NAN)}, 1, mode), -EINVAL, "guard 0: " NO_NUMBER);
+}
+
+ABORTS(alt_with_a_timeout_that_is_no_number_says_so_and_aborts, "guard 1: " NO_NUMBER,
+       (void)ALT(ON_TIMEOUT(60), ON_TIMEOUT(NAN));)
 
 SUITE("bad_values", .before = default_signals, .after = uvcsp_shutdown)
