@@ -155,6 +155,10 @@ static long start(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const c
         usp_report("%s: %s", site, guards ? "a choice of over a million guards" : "the guards are NULL");
         return -EINVAL;
     }
+    if (mode > UVCSP_PRI) {
+        usp_report("%s: %d is no way to choose; UVCSP_FAIR and UVCSP_PRI are", site, (int)mode);
+        return -EINVAL;
+    }
     struct usp_choice choice = {.guards = guards, .n = n, .mode = mode, .site = site};
     uint32_t used = usp_common_used(usp_current()->task);
     long result = choose(&choice);

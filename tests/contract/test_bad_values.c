@@ -157,6 +157,33 @@ ABORTS(a_choice_with_a_signal_that_cannot_be_caught_says_so_and_aborts, "guard 1
 ABORTS(a_choice_with_a_closed_descriptor_says_so_and_aborts, "guard 0: descriptor 9999: it is not open",
        (void)PRI_ALT(ON_FD(9999, UV_READABLE), ON_SKIP);)
 
+TEST(a_way_to_choose_that_is_none_is_refused_also_where_a_guard_is_ready)
+{
+    CHAN(int) c = CHANNEL(int, .capacity = 1), d = CHANNEL(int, .capacity = 1);
+    IN_END(int) in = IN_OF(c), other = IN_OF(d);
+    OUT_END(int) out = OUT_OF(c), unused = OUT_OF(d);
+    int x = 5;
+    (void)unused;
+    uvcsp_guard guards[] = {ON_READ(in, &x), ON_READ(other, &x)}, skip = ON_SKIP;
+    for (int i = 0; i < 40; i++) { /* it becomes a habit */
+        WRITE(out, i);
+        ck_assert_int_eq(uvcsp_alt(guards, 2, UVCSP_FAIR), 0);
+    }
+    WRITE(out, 7);
+    x = 5;
+    static const int ways[] = {77, 2, -1};
+    for (int i = 0; i < 3; i++) {
+        enum uvcsp_choice way = (enum uvcsp_choice)ways[i];
+        REFUSES(uvcsp_alt(guards, 2, way), -EINVAL, "is no way to choose");
+        REFUSES(uvcsp_alt(guards, 1, way), -EINVAL, "is no way to choose");
+        REFUSES(uvcsp_alt(&skip, 1, way), -EINVAL, "uvcsp_alt: ");
+    }
+    ck_assert_int_eq(x, 5);
+    ck_assert_int_eq(uvcsp_channel_size(c), 1);
+    ck_assert_int_eq(uvcsp_alt(guards, 1, UVCSP_FAIR), 0);
+    ck_assert_int_eq(x, 7);
+}
+
 /* ---- times ---- */
 
 PROCESS(does_nothing, IN(int, in))
