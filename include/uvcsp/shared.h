@@ -108,7 +108,7 @@ static inline void uvcsp_locked_left_(struct uvcsp_locked_ *locked)
    block, to be freed as often.
 
    `name`: 1 to 60 letters, digits, and any of `.`, `-` and `_`. May wait a moment for another that
-   is just opening it; other light processes go on. NULL with errno and a line on stderr: EINVAL, no
+   is just opening it; other light processes go on. NULL with errno and a line on stderr: EINVAL, NULL or no
    such name; EEXIST, it exists with another size; ENOENT, with size 0, it does not exist; EACCES,
    it belongs to another user or cannot be reached (/proc is needed); EBUSY, another process has
    been opening it for ten seconds; ENOMEM; EMFILE. */

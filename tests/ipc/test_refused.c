@@ -75,4 +75,28 @@ TEST(nor_are_connections_and_pools)
     ck_assert_int_eq(uvcsp_mlock_acquire(mlock, 0), UVCSP_OK);
 }
 
+/* ---- names and keys ---- */
+
+TEST(who_calls_is_named_where_a_key_or_a_name_is_missing)
+{
+    uvcsp_manager *manager = NULL, *there = NULL;
+    void *block = NULL;
+    errno = 0;
+    SAYS("uvcsp_manager_start: the key is NULL",
+         manager = uvcsp_manager_start(&(uvcsp_manager_options){.address = "somewhere"}));
+    ck_assert_ptr_null(manager);
+    ck_assert_int_eq(errno, EINVAL);
+    SAYS("uvcsp_manager_start: the key is empty",
+         manager = uvcsp_manager_start(&(uvcsp_manager_options){.address = "somewhere", .key = ""}));
+    ck_assert_ptr_null(manager);
+    errno = 0;
+    SAYS("uvcsp_manager_connect: the key is NULL", there = uvcsp_manager_connect("somewhere", NULL, 0));
+    ck_assert_ptr_null(there);
+    ck_assert_int_eq(errno, EINVAL);
+    errno = 0;
+    SAYS("uvcsp_shared_open: the name is NULL", block = uvcsp_shared_open(NULL, 1));
+    ck_assert_ptr_null(block);
+    ck_assert_int_eq(errno, EINVAL);
+}
+
 SUITE("refused", .before = default_signals, .after = uvcsp_shutdown)
