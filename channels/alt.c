@@ -24,12 +24,12 @@ const char usp_alt_site[] = "uvcsp_alt";
 /* ---- look ---- */
 
 /* One guard, by itself: 0 taken, USP_WAITS, USP_RETRY, or what ended it. */
-static int try_channel(const uvcsp_guard *guard)
+static int try_channel(const struct usp_choice *choice, const uvcsp_guard *guard)
 {
     struct usp_end *end = guard->subject;
     struct usp_channel *channel = end->channel;
     struct usp_bytes bytes;
-    int rc = usp_guard_bytes(guard, &bytes);
+    int rc = usp_guard_bytes(choice, guard, &bytes);
     if (rc < 0)
         return rc;
     struct usp_offer *offer;
@@ -71,7 +71,7 @@ static long look(struct usp_choice *choice)
         if (usp_is_channel(guard)) {
             if (!is_good(guard))
                 return usp_choice_check(choice);
-            rc = try_channel(guard);
+            rc = try_channel(choice, guard);
             if (rc == 0)
                 return (long)i;
             if (rc == USP_WAITS)
@@ -83,6 +83,8 @@ static long look(struct usp_choice *choice)
             return rc;
         }
         if (guard->kind == UVCSP_GUARD_TIMEOUT) {
+            if (guard->seconds != guard->seconds)
+                return usp_choice_check(choice);
             if (choice->mode == UVCSP_PRI && !(guard->seconds > 0))
                 return (long)i;
             continue;
@@ -93,7 +95,7 @@ static long look(struct usp_choice *choice)
         if (rc > 0)
             return (long)i;
         if (rc < 0)
-            return rc;
+            return usp_guard_failed(choice, i, rc);
     }
     int rc = usp_choice_check(choice);
     if (rc < 0)
@@ -151,6 +153,10 @@ static long start(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const c
     USP_ENTER();
     if ((!guards && n > 0) || n > USP_MOST_GUARDS) {
         usp_report("%s: %s", site, guards ? "a choice of over a million guards" : "the guards are NULL");
+        return -EINVAL;
+    }
+    if (mode > UVCSP_PRI) {
+        usp_report("%s: %d is no way to choose; UVCSP_FAIR and UVCSP_PRI are", site, (int)mode);
         return -EINVAL;
     }
     struct usp_choice choice = {.guards = guards, .n = n, .mode = mode, .site = site};

@@ -470,7 +470,12 @@ void usp_end_release(struct usp_end *end, enum usp_leave how, const char *cause)
 void usp_ends_release(struct usp_task *task, enum usp_leave how, const char *cause);
 /* Retires an end, whose record stays. */
 void usp_end_retire(struct usp_end *end);
-/* Is it an end of this side? Else a line on stderr, and -EINVAL. */
+/* Why the calling process may not send it: it is none, or on its way already, or another process's. NULL: it may. A callback
+   of the loop may send what is of its worker, and what one has made is nobody's until a process sends it. */
+const char *usp_end_stays(const void *end);
+/* Why it is no end of this side; NULL: it is one. */
+const char *usp_end_problem(const struct usp_end *end, enum usp_side side);
+/* The same as a line on stderr and -EINVAL; 0: it is one. */
 int usp_end_check(const struct usp_end *end, enum usp_side side, const char *what);
 
 /* ---- the rest of the floor ---- */

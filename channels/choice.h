@@ -44,8 +44,10 @@ int usp_choice_check(struct usp_choice *choice);
 int usp_guard_look(const uvcsp_guard *guard);
 /* Arms its source; timers are armed apart. 0 or -errno. */
 int usp_guard_arm(const uvcsp_guard *guard, struct usp_task *self, uint32_t index);
-/* The bytes of a write guard; 0 or -errno. Where `owned` is set they are to be released. */
-int usp_guard_bytes(const uvcsp_guard *guard, struct usp_bytes *bytes);
+/* A line on stderr about guard `i`, of which one of the two has given `error`, which is returned. */
+int usp_guard_failed(const struct usp_choice *choice, size_t i, int error) __attribute__((cold));
+/* The bytes of a write guard; 0, or -errno with a line on stderr. Where `owned` is set they are to be released. */
+int usp_guard_bytes(const struct usp_choice *choice, const uvcsp_guard *guard, struct usp_bytes *bytes);
 
 /* Fairness. A choice goes on behind the guard that it took the last time. Where it stood is kept in the first end of
    its guards, with a key for the set of guards, since a process may use one end in several choices. */

@@ -261,17 +261,38 @@ void usp_ends_release(struct usp_task *task, enum usp_leave how, const char *cau
         usp_end_release(usp_wait_of(task)->ends, how, cause);
 }
 
+/* The way is looked at first: who adopts an end is its owner before it is at home. */
+const char *usp_end_stays(const void *x)
+{
+    const struct usp_end *end = x;
+    const struct usp_task *self = usp_current()->task;
+    if (!end)
+        return "there is no end in it";
+    if (!usp_arena_is(end, USP_BLOCK_END) || end->magic != USP_END_MAGIC)
+        return "it is no end, or its process has ended, or it was freed";
+    bool at_home = *(const volatile uint16_t *)&end->way == USP_AT_HOME;
+    atomic_thread_fence(memory_order_acquire);
+    if (at_home && usp_arena_is_owned(end, USP_BLOCK_END, usp_worker_index()) &&
+        (!end->task || !self || end->task == self))
+        return NULL;
+    return "the end was sent before, or is another process's";
+}
+
+const char *usp_end_problem(const struct usp_end *end, enum usp_side side)
+{
+    if (!end)
+        return "the end is NULL";
+    if (!usp_arena_is(end, USP_BLOCK_END) || end->magic != USP_END_MAGIC)
+        return usp_arena_is(end, USP_BLOCK_CHANNEL) ? "a channel is no end; IN_OF and OUT_OF make one"
+                                                    : "this is no end, or its process has ended, or it was freed";
+    if (end->side != side)
+        return side == USP_READER ? "this is a writing end" : "this is a reading end";
+    return NULL;
+}
+
 int usp_end_check(const struct usp_end *end, enum usp_side side, const char *what)
 {
-    const char *problem = NULL;
-    if (!end)
-        problem = "the end is NULL";
-    else if (!usp_arena_is(end, USP_BLOCK_END) || end->magic != USP_END_MAGIC)
-        problem = usp_arena_is(end, USP_BLOCK_CHANNEL)
-                      ? "a channel is no end; IN_OF and OUT_OF make one"
-                      : "this is no end, or its process has ended, or it was freed";
-    else if (end->side != side)
-        problem = side == USP_READER ? "this is a writing end" : "this is a reading end";
+    const char *problem = usp_end_problem(end, side);
     if (!problem)
         return 0;
     usp_report("%s: %s", what, problem);

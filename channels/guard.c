@@ -1,11 +1,14 @@
 /* What guards are, and which one a fair choice looks at first. */
 #include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "channels/choice.h"
 #include "runtime/arena.h"
 #include "runtime/report.h"
 #include "runtime/sources.h"
+#include "runtime/worker.h"
 
 /* ---- guards that are no channels ---- */
 
@@ -42,9 +45,30 @@ int usp_guard_arm(const uvcsp_guard *guard, struct usp_task *self, uint32_t inde
     }
 }
 
+int usp_guard_failed(const struct usp_choice *choice, size_t i, int error)
+{
+    const uvcsp_guard *guard = &choice->guards[i];
+    const char *why = strerror(-error);
+    bool is_signal = guard->kind == UVCSP_GUARD_SIGNAL;
+    if (is_signal && error == -EINVAL)
+        why = guard->number == USP_SIGNAL_BELL || guard->number == USP_SIGNAL_ORPHAN
+                  ? "it is the library's own"
+              : guard->number > 0 && guard->number < NSIG ? "it cannot be caught, or not by a choice"
+                                                          : "there is no such signal";
+    else if (guard->kind == UVCSP_GUARD_FD && error == -EINVAL)
+        why = guard->events ? "some of its events are none" : "there is no event to wait for";
+    else if (guard->kind == UVCSP_GUARD_FD && error == -EBADF)
+        why = "it is not open";
+    if (is_signal || guard->kind == UVCSP_GUARD_FD)
+        usp_report("%s: guard %zu: %s %d: %s", choice->site, i, is_signal ? "signal" : "descriptor", guard->number, why);
+    else
+        usp_report("%s: guard %zu: %s", choice->site, i, why);
+    return error;
+}
+
 /* The bytes of a write guard. They stay until the choice is over only if somebody else may read them:
    usp_bytes.owned. */
-int usp_guard_bytes(const uvcsp_guard *guard, struct usp_bytes *bytes)
+int usp_guard_bytes(const struct usp_choice *choice, const uvcsp_guard *guard, struct usp_bytes *bytes)
 {
     const struct usp_end *end = guard->subject;
     *bytes = (struct usp_bytes){NULL, 0, NULL};
@@ -56,8 +80,11 @@ int usp_guard_bytes(const uvcsp_guard *guard, struct usp_bytes *bytes)
         return 0;
     }
     int rc = usp_message_bytes(end->channel, usp_place_of(guard), bytes);
-    if (rc < 0)
-        usp_report("a value of a choice cannot be sent over channel '%s'", end->channel->name);
+    if (rc < 0) {
+        char place[300];
+        snprintf(place, sizeof place, "%s: guard %zu", choice->site, (size_t)(guard - choice->guards));
+        usp_cannot_be_sent(place, end, usp_place_of(guard));
+    }
     return rc;
 }
 
@@ -80,8 +107,10 @@ int usp_choice_check(struct usp_choice *choice)
             const struct usp_end *end = guard->subject;
             enum usp_side side = guard->kind == UVCSP_GUARD_READ ? USP_READER : USP_WRITER;
             if (!end || !usp_arena_holds(end, sizeof *end) || end->magic != USP_END_MAGIC ||
-                end->side != side)
-                return usp_end_check(end, side, site);
+                end->side != side) {
+                usp_report("%s: guard %zu: %s", site, i, usp_end_problem(end, side));
+                return -EINVAL;
+            }
             if (!usp_place_of(guard)) {
                 usp_report("%s: guard %zu: the place of the message is NULL", site, i);
                 return -EINVAL;
@@ -90,7 +119,11 @@ int usp_choice_check(struct usp_choice *choice)
             break;
         }
         case UVCSP_GUARD_TIMEOUT: {
-            double seconds = guard->seconds > 0 ? guard->seconds : 0; /* not a number: 0 */
+            if (guard->seconds != guard->seconds) {
+                usp_report("%s: guard %zu: the timeout is not a number", site, i);
+                return -EINVAL;
+            }
+            double seconds = guard->seconds > 0 ? guard->seconds : 0;
             if (choice->soonest < 0 || seconds < choice->soonest) {
                 choice->soonest = seconds;
                 choice->soonest_index = (uint32_t)i;

@@ -183,8 +183,20 @@ void usp_let_go(struct usp_end *end, const void *value)
 void usp_take_back(struct usp_end *end, const void *value)
 {
     struct usp_task *self = usp_current()->task;
-    if (end->channel->type == UVCSP_TYPE_END && self)
-        usp_end_adopt(((const uvcsp_end *)value)->end_, self);
+    if (end->channel->type != UVCSP_TYPE_END)
+        return;
+    struct usp_end *moved = ((const uvcsp_end *)value)->end_;
+    if (self)
+        usp_end_adopt(moved, self);
+    else
+        moved->way = USP_AT_HOME; /* a callback of the loop has it, who can send it on */
+}
+
+void usp_cannot_be_sent(const char *site, const struct usp_end *end, const void *value)
+{
+    const char *why = end->channel->type == UVCSP_TYPE_END ? usp_end_stays(((const uvcsp_end *)value)->end_) : NULL;
+    usp_report("%s: this value cannot be sent over channel '%s'%s%s", site, end->channel->name, why ? ": " : "",
+               why ? why : "");
 }
 
 void usp_take_over(struct usp_end *end, void *value)
@@ -317,7 +329,7 @@ static int write_variable(struct usp_end *end, void *value, double seconds, int 
     struct usp_bytes bytes;
     int rc = usp_message_bytes_in(end->channel, value, &bytes, room, sizeof room);
     if (rc < 0) {
-        usp_report("%s: this value cannot be sent over channel '%s'", site, end->channel->name);
+        usp_cannot_be_sent(site, end, value);
         return rc;
     }
     usp_let_go(end, value);
@@ -410,8 +422,8 @@ static inline bool good(const struct usp_end *end, enum usp_side side)
     return __builtin_expect(end && end->magic == USP_END_MAGIC && end->side == side, 1);
 }
 
-static inline int checked(void *x, enum usp_side side, void *value, double seconds, int none,
-                          const char *site)
+static inline __attribute__((always_inline)) int checked(void *x, enum usp_side side, void *value, double seconds,
+                                                         int none, const char *site)
 {
     USP_ENTER();
     struct usp_end *end = x;
@@ -421,6 +433,8 @@ static inline int checked(void *x, enum usp_side side, void *value, double secon
             usp_report("%s: the place of the message is NULL", site);
         return -EINVAL;
     }
+    if (!usp_timeout_is_good(seconds, site))
+        return -EINVAL;
     if (usp_at_once(end, side, value) == USP_MET)
         return UVCSP_OK;
     uint32_t used = usp_common_used(usp_current()->task);

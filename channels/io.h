@@ -62,6 +62,8 @@ extern void (*usp_one_less_passed)(struct usp_channel *channel);
 void usp_let_go(struct usp_end *end, const void *value);
 void usp_take_back(struct usp_end *end, const void *value);
 void usp_take_over(struct usp_end *end, void *value);
+/* A line on stderr about a value of which usp_message_bytes() gives -EINVAL. */
+void usp_cannot_be_sent(const char *site, const struct usp_end *end, const void *value);
 
 /* What an offer says in any wait but those of fast.c and near.c, before it is opened: no bytes yet, and of all marks only these. */
 static inline void usp_offer_begin(struct usp_offer *offer, struct usp_channel *channel, struct usp_task *self,

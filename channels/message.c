@@ -56,7 +56,7 @@ int usp_message_bytes_in(const struct usp_channel *channel, const void *value, s
     *bytes = (struct usp_bytes){NULL, 0, NULL};
     switch ((enum uvcsp_type)channel->type) {
     case UVCSP_TYPE_END:
-        if (!usp_arena_is(((const uvcsp_end *)value)->end_, USP_BLOCK_END))
+        if (usp_end_stays(((const uvcsp_end *)value)->end_))
             return -EINVAL;
         /* fall through */
     case UVCSP_TYPE_PLAIN:

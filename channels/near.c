@@ -333,12 +333,12 @@ __attribute__((noinline)) static void make_habit(struct usp_fibre *fibre, uvcsp_
 
 #define USP_HABIT 16 /* so many choices that are none make one of the last */
 
-/* By priority, or of one guard, or of far too many, or it is not known where to start. */
+/* By priority, or of one guard, or of far too many, or in a way that is none. */
 __attribute__((noinline)) static int choose_otherwise(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode,
                                                       const char *site)
 {
     uint64_t pass = usp_gates[USP_RENDEZVOUS];
-    if (!guards || n - 1 >= USP_MOST_GUARDS || (n > 1 && mode != UVCSP_PRI) || pass == UINT64_MAX)
+    if (!guards || n - 1 >= USP_MOST_GUARDS || mode > UVCSP_PRI || pass == UINT64_MAX)
         return usp_choice_generally(guards, n, mode, site);
     const uvcsp_guard *end = guards + n, *guard = end;
     enum usp_at_once met = look(guards, end, &guard, pass, true);
@@ -356,11 +356,11 @@ __attribute__((noinline)) static int choose_otherwise(uvcsp_guard *guards, size_
    (unlink_end). */
 __attribute__((noinline)) static int choose_anew(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode, const char *site)
 {
-    if (mode == UVCSP_PRI || !guards || n - 2 >= USP_MOST_GUARDS - 1 || usp_gates[USP_RENDEZVOUS] == UINT64_MAX)
+    if (mode != UVCSP_FAIR || !guards || n - 2 >= USP_MOST_GUARDS - 1 || usp_gates[USP_RENDEZVOUS] == UINT64_MAX)
         return choose_otherwise(guards, n, mode, site);
     const struct usp_end *first = guards[0].subject;
     if (!usp_arena_may_hold(first) || first->fair_key != usp_choice_key(guards, n, site))
-        return choose_otherwise(guards, n, mode, site);
+        return usp_choice_generally(guards, n, mode, site); /* it is not known where to start */
     size_t next = first->fair_next;
     const uvcsp_guard *end = guards + n;
     const uvcsp_guard *from = next - 1 < n * sizeof *guards ? (const void *)((const char *)guards + next) : end;
@@ -399,7 +399,7 @@ static inline __attribute__((always_inline)) int choose(uvcsp_guard *guards, siz
         fibre->alt_site = site;
         site = usp_alt_site;
     }
-    if (__builtin_expect(guards != habit->guards || n != habit->n || mode == UVCSP_PRI ||
+    if (__builtin_expect(guards != habit->guards || n != habit->n || mode != UVCSP_FAIR ||
                              guards->subject != habit->first || habit->end[-1].subject != habit->last ||
                              site != habit->site, /* it also says what poison does: end the process, or not */
                          0))

@@ -138,6 +138,8 @@ static int arm_all(struct usp_choice *choice, struct usp_task *self)
         const uvcsp_guard *guard = &choice->guards[i];
         if (guard->on && !usp_is_channel(guard) && guard->kind != UVCSP_GUARD_TIMEOUT)
             rc = usp_guard_arm(guard, self, USP_SOURCE_INDEX | (uint32_t)i);
+        if (rc < 0)
+            return usp_guard_failed(choice, i, rc);
     }
     if (rc == 0 && choice->soonest > 0) {
         double now = (double)uv_hrtime() * 1e-9;
@@ -243,7 +245,7 @@ static int all_bytes(const struct usp_choice *choice, struct usp_bytes *bytes)
         const uvcsp_guard *guard = &choice->guards[i];
         if (!guard->on || !usp_is_channel(guard))
             continue;
-        int rc = usp_guard_bytes(guard, &bytes[k++]);
+        int rc = usp_guard_bytes(choice, guard, &bytes[k++]);
         if (rc < 0) {
             while (k-- > 0)
                 usp_bytes_release(&bytes[k]);

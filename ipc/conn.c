@@ -187,7 +187,7 @@ int (uvcsp_conn_poll)(uvcsp_conn *conn, double timeout)
     int rc;
     if (!usp_conn_of(conn, "uvcsp_conn_poll", &rc))
         return rc;
-    if (timeout != timeout)
+    if (!usp_timeout_is_good(timeout, "uvcsp_conn_poll"))
         return -EINVAL;
     return conn->socket ? usp_socket_poll(conn, timeout)
                         : usp_pipe_poll(conn, timeout, "uvcsp_conn_poll");
@@ -238,11 +238,12 @@ static int wait_for_one(uvcsp_conn *const *conns, size_t n, double timeout, uvcs
 int (uvcsp_wait)(uvcsp_conn *const *conns, size_t n, double timeout)
 {
     USP_ENTER();
-    if (!conns || n == 0 || n > (1u << 19) || timeout != timeout) {
-        usp_report(
-            "uvcsp_wait: no connections, or over half a million, or a timeout that is no number");
+    if (!conns || n == 0 || n > (1u << 19)) {
+        usp_report("uvcsp_wait: no connections, or over half a million");
         return -EINVAL;
     }
+    if (!usp_timeout_is_good(timeout, "uvcsp_wait"))
+        return -EINVAL;
     for (size_t i = 0; i < n; i++) {
         int rc;
         if (!usp_conn_of(conns[i], "uvcsp_wait", &rc))

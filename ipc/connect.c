@@ -118,7 +118,7 @@ static int connect_to(const char *address, const char *key, double timeout, bool
                       struct sockaddr_un *path)
 {
     double deadline = timeout < 0 ? -1 : uvcsp_now() + timeout;
-    if (!usp_key_is_good(key, "uvcsp_connect"))
+    if (!usp_key_is_good(key, "uvcsp_connect") || !usp_timeout_is_good(timeout, "uvcsp_connect"))
         return -EINVAL;
     int rc = usp_address_path(address, path);
     if (rc < 0) {

@@ -332,7 +332,7 @@ static double patience(const uvcsp_listener *listener, double left)
 uvcsp_conn *uvcsp_accept(uvcsp_listener *listener, double timeout)
 {
     USP_ENTER();
-    if (!listener_of(listener, "uvcsp_accept"))
+    if (!listener_of(listener, "uvcsp_accept") || !usp_timeout_is_good(timeout, "uvcsp_accept"))
         return usp_conn_failed(-EINVAL);
     double deadline = timeout < 0 ? -1 : uvcsp_now() + timeout;
     for (;;) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "channels/lock.h"
+#include "ipc/conn.h"
 #include "ipc/manager.h"
 #include "process/process.h"
 #include "runtime/arena.h"
@@ -97,6 +98,8 @@ uvcsp_manager *uvcsp_manager_start(const uvcsp_manager_options *options)
     USP_ENTER();
     uvcsp_manager_options o = options ? *options : (uvcsp_manager_options){0};
     const char *name = o.name ? o.name : "manager";
+    if (o.address && !usp_key_is_good(o.key, "uvcsp_manager_start"))
+        return not_started(NULL, -EINVAL);
     uvcsp_manager *manager = usp_manager_new();
     if (!manager) {
         usp_report("manager '%s': the shared arena is full", name);

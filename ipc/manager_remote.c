@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "ipc/conn.h"
 #include "ipc/manager.h"
 #include "runtime/arena.h"
 #include "runtime/report.h"
@@ -117,6 +118,10 @@ static char *common_text(const char *text)
 uvcsp_manager *uvcsp_manager_connect(const char *address, const char *key, double timeout)
 {
     USP_ENTER();
+    if (!usp_key_is_good(key, "uvcsp_manager_connect") || !usp_timeout_is_good(timeout, "uvcsp_manager_connect")) {
+        errno = EINVAL;
+        return NULL;
+    }
     uvcsp_conn *conn = uvcsp_connect(address, key, timeout);
     if (!conn)
         return NULL;

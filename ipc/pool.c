@@ -289,6 +289,8 @@ int (uvcsp_pool_join)(uvcsp_pool *pool, double seconds)
         usp_report("uvcsp_pool_join: pool '%s' is neither closed nor terminated", pool->name);
         return -EINVAL;
     }
+    if (!usp_timeout_is_good(seconds, "uvcsp_pool_join"))
+        return -EINVAL;
     if (pool->ended.ended.set || seconds == 0 || !usp_current()->task)
         return uvcsp_join_at(&pool->ended, seconds, "uvcsp_pool_join");
     rc = usp_defer_always(unref, pool);

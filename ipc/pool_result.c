@@ -218,8 +218,8 @@ static int get(uvcsp_result *result, void *results, double seconds)
 
 int (uvcsp_result_get_into)(uvcsp_result *result, void *results, size_t size, double seconds)
 {
-    if (!check(result, "uvcsp_result_get") ||
-        (results && !size_is_good(result, size, "uvcsp_result_get")))
+    if (!check(result, "uvcsp_result_get") || (results && !size_is_good(result, size, "uvcsp_result_get")) ||
+        !usp_timeout_is_good(seconds, "uvcsp_result_get"))
         return -EINVAL;
     bool waits = must_wait(&result->all, seconds);
     int rc = hold(result, waits);
@@ -264,7 +264,7 @@ static int next(uvcsp_result *result, void *p, double seconds)
 int (uvcsp_result_next_into)(uvcsp_result *result, void *p, size_t size, double seconds)
 {
     const char *what = "uvcsp_result_next";
-    if (!check(result, what) || (p && !size_is_good(result, size, what)))
+    if (!check(result, what) || (p && !size_is_good(result, size, what)) || !usp_timeout_is_good(seconds, what))
         return -EINVAL;
     if (result->order == UVCSP_POOL_ALL) {
         usp_report("%s: these results are not handed out one by one", what);

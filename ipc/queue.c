@@ -187,14 +187,6 @@ int usp_store_transact(struct usp_end *end, void *value, double timeout, const c
     return rc;
 }
 
-bool usp_timeout_is_good(double timeout, const char *site)
-{
-    if (timeout == timeout)
-        return true;
-    usp_report("%s: the timeout is not a number", site);
-    return false;
-}
-
 int uvcsp_queue_put_from(void *x, const void *value, double timeout, const char *site)
 {
     USP_ENTER();

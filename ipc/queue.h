@@ -36,7 +36,5 @@ struct usp_store *usp_store_of(void *x, const char *what);
 void usp_store_end(struct usp_channel *channel);
 /* One operation; the statuses are those of the face. Does not return if the process was killed. */
 int usp_store_transact(struct usp_end *end, void *value, double timeout, const char *site);
-/* Else a line. */
-bool usp_timeout_is_good(double timeout, const char *site);
 
 #endif

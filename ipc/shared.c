@@ -159,7 +159,7 @@ static int unlock(const void *shared, const char *what)
 
 int (uvcsp_shared_lock)(const void *shared, double seconds)
 {
-    return lock(shared, seconds, "uvcsp_shared_lock");
+    return !usp_timeout_is_good(seconds, "uvcsp_shared_lock") ? -EINVAL : lock(shared, seconds, "uvcsp_shared_lock");
 }
 
 int uvcsp_shared_unlock(const void *shared)

@@ -247,6 +247,11 @@ void *uvcsp_shared_open(const char *name, size_t size)
 {
     USP_ENTER();
     struct usp_named *named = NULL;
+    if (!name) {
+        usp_report("uvcsp_shared_open: the name is NULL");
+        errno = EINVAL;
+        return NULL;
+    }
     int rc = open_it(name, size, &named);
     if (rc == 0)
         return named->shared;
@@ -254,7 +259,7 @@ void *uvcsp_shared_open(const char *name, size_t size)
                       : rc == -EEXIST ? "it exists with another size"
                       : rc == -ENOENT ? "there is no such block"
                                       : strerror(-rc);
-    usp_report("uvcsp_shared_open: '%s': %s", name ? name : "(null)", why);
+    usp_report("uvcsp_shared_open: '%s': %s", name, why);
     errno = -rc;
     return NULL;
 }

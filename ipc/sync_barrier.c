@@ -136,7 +136,7 @@ static int wait_for_others(struct usp_sync *sync, double seconds)
 int (uvcsp_barrier_wait)(uvcsp_barrier *barrier, double seconds, int *indexp)
 {
     struct usp_sync *sync = usp_sync_of(barrier, KIND, "uvcsp_barrier_wait");
-    if (!sync)
+    if (!sync || !usp_timeout_is_good(seconds, "uvcsp_barrier_wait"))
         return -EINVAL;
     struct usp_task *self = usp_sync_self("uvcsp_barrier_wait");
     struct usp_lease *lease = usp_lease();

@@ -45,7 +45,9 @@ void uvcsp_condition_free(uvcsp_condition *condition)
 int (uvcsp_condition_acquire)(uvcsp_condition *condition, double seconds)
 {
     struct usp_sync *sync = usp_sync_of(condition, KIND, "uvcsp_condition_acquire");
-    return sync ? usp_lock_acquire(sync->lock, seconds, "uvcsp_condition_acquire") : -EINVAL;
+    if (!sync || !usp_timeout_is_good(seconds, "uvcsp_condition_acquire"))
+        return -EINVAL;
+    return usp_lock_acquire(sync->lock, seconds, "uvcsp_condition_acquire");
 }
 
 int uvcsp_condition_release(uvcsp_condition *condition)
@@ -100,6 +102,8 @@ int (uvcsp_condition_wait)(uvcsp_condition *condition, double seconds)
     struct usp_sync *sync = with_lock(condition, "uvcsp_condition_wait", &rc);
     if (!sync)
         return rc;
+    if (!usp_timeout_is_good(seconds, "uvcsp_condition_wait"))
+        return -EINVAL;
     struct usp_task *self = usp_current()->task;
     uint32_t used = usp_common_used(self);
     rc = wait(sync, seconds);
@@ -134,6 +138,8 @@ int (uvcsp_condition_wait_for)(uvcsp_condition *condition, bool (*holds)(void *)
         usp_report("uvcsp_condition_wait_for: the function is NULL");
         return -EINVAL;
     }
+    if (!usp_timeout_is_good(seconds, "uvcsp_condition_wait_for"))
+        return -EINVAL;
     struct usp_task *self = usp_current()->task;
     uint32_t used = usp_common_used(self);
     rc = wait_for(sync, holds, arg, seconds);

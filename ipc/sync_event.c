@@ -7,6 +7,7 @@
 #include "channels/io.h"
 #include "channels/lock.h"
 #include "ipc/sync.h"
+#include "runtime/report.h"
 
 #define KIND USP_KIND(USP_EVENT)
 
@@ -60,7 +61,7 @@ bool uvcsp_event_is_set(uvcsp_event *event)
 int (uvcsp_event_wait)(uvcsp_event *event, double seconds)
 {
     struct usp_sync *sync = usp_sync_of(event, KIND, "uvcsp_event_wait");
-    if (!sync)
+    if (!sync || !usp_timeout_is_good(seconds, "uvcsp_event_wait"))
         return -EINVAL;
     void *nothing;
     struct usp_end end = sync->end;

@@ -296,7 +296,7 @@ void usp_lock_gone(struct usp_sync *sync, const struct usp_gone *gone)
 static int acquire(void *x, unsigned kind, double seconds, const char *what)
 {
     struct usp_sync *sync = usp_sync_of(x, kind, what);
-    return sync ? usp_lock_acquire(sync, seconds, what) : -EINVAL;
+    return sync && usp_timeout_is_good(seconds, what) ? usp_lock_acquire(sync, seconds, what) : -EINVAL;
 }
 
 static int release(void *x, unsigned kind, const char *what)

@@ -172,7 +172,7 @@ static int acquired(struct usp_sync *sync, struct usp_lease *lease)
 int (uvcsp_semaphore_acquire)(uvcsp_semaphore *semaphore, double seconds)
 {
     struct usp_sync *sync = usp_sync_of(semaphore, KIND, "uvcsp_semaphore_acquire");
-    if (!sync)
+    if (!sync || !usp_timeout_is_good(seconds, "uvcsp_semaphore_acquire"))
         return -EINVAL;
     struct usp_task *self = usp_sync_self("uvcsp_semaphore_acquire");
     struct usp_lease *lease = usp_lease();

@@ -146,7 +146,7 @@ int (uvcsp_join)(uvcsp_handle *handle, double seconds)
 int uvcsp_join_at(uvcsp_handle *handle, double seconds, const char *site)
 {
     USP_ENTER();
-    if (!is_handle(handle, "uvcsp_join"))
+    if (!is_handle(handle, "uvcsp_join") || !usp_timeout_is_good(seconds, site))
         return -EINVAL;
     if (handle->ended.set)
         return UVCSP_OK;

@@ -67,6 +67,8 @@ static struct usp_task *begin_wait(const char *what)
 void uvcsp_sleep(double seconds)
 {
     USP_ENTER();
+    if (!usp_timeout_is_good(seconds, "uvcsp_sleep"))
+        return;
     if (!(seconds > 0)) {
         uvcsp_yield();
         return;
@@ -81,6 +83,8 @@ void uvcsp_sleep(double seconds)
 int uvcsp_wait_fd(int fd, int events, double seconds)
 {
     USP_ENTER();
+    if (!usp_timeout_is_good(seconds, "uvcsp_wait_fd"))
+        return -EINVAL;
     if (fd < 0)
         return -EBADF;
     if (!(events & (UV_READABLE | UV_WRITABLE)))

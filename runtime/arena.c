@@ -111,6 +111,8 @@ int usp_arena_init(size_t size)
             usp_report("UVCSP_ARENA=%s is no size: bytes, or with K, M or G", text);
             return -EINVAL;
         }
+        if (size < USP_ARENA_MIN)
+            usp_report("UVCSP_ARENA=%s is less than 1M; it is 1M", text);
     }
     if (size == 0) {
         size = under_valgrind() ? FOR_VALGRIND : memory_of_the_machine();

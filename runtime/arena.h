@@ -45,7 +45,8 @@ enum usp_block_kind {
 
 /* Maps the arena in the root. `size` 0: UVCSP_ARENA in the environment (bytes, or with K, M or G; -EINVAL
    and a line on stderr if it is not that), or as much as the machine has memory, at most 64 GiB, halved
-   until the mapping succeeds, down to 16 MiB. 0 or -errno; 0 if it is mapped already. The least is 1 MiB. */
+   until the mapping succeeds, down to 16 MiB. 0 or -errno; 0 if it is mapped already. The least is 1 MiB: to ask for less
+   is told, and gives that. */
 int usp_arena_init(size_t size);
 
 /* For a program that has a copy of the arena of another one at the same address: it can be walked, and nothing may be

@@ -19,11 +19,12 @@
    A worker that has given something large to one on the same processor lends it that at once, while it lies in the caches.
    Where others got it instead, it is not lent again for a while.
 
-   UVCSP_SPIN=0 in the environment: no waiting awake. */
+   UVCSP_SPIN=0 in the environment: no waiting awake; 1, as without it. */
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/report.h"
 #include "runtime/scheduler.h"
 #include "runtime/worker.h"
 #include "runtime/young.h"
@@ -103,6 +104,8 @@ void usp_linger_reset(void)
 {
     const char *text = getenv("UVCSP_SPIN");
     linger.never = text && strcmp(text, "0") == 0;
+    if (text && *text && !linger.never && strcmp(text, "1") != 0)
+        usp_report("UVCSP_SPIN=%s is neither 0 nor 1; it is 1", text);
     usp_linger_forget();
 }
 

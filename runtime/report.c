@@ -38,3 +38,8 @@ void usp_fatal(const char *format, ...)
     va_end(arguments);
     abort();
 }
+
+void usp_timeout_is_none(const char *site)
+{
+    usp_report("%s: the timeout is not a number", site);
+}

@@ -56,9 +56,11 @@ typedef struct uvcsp_guard {
 } uvcsp_guard;
 
 /* Waits for one of `n` guards and returns its index. `mode` is UVCSP_FAIR or UVCSP_PRI.
-   -UVCSP_POISONED or -UVCSP_RETIRED: a guard met that, uvcsp_alt_failed() says which. -EINVAL, with a
-   line on stderr: no guard at all, none switched on, an unknown kind, a NULL or freed end. -EBADF: a
-   descriptor that is not open. -ENOMEM. On an error nothing has been communicated.
+   -UVCSP_POISONED or -UVCSP_RETIRED: a guard met that, uvcsp_alt_failed() says which. -EINVAL: no guard at all, none
+   switched on, another `mode`; of a guard: an unknown kind, a NULL or freed end, a value that cannot be sent, a signal
+   that cannot be caught or is the library's own, no event, a timeout that is not a number. -EBADF: a descriptor that is
+   not open. A line on stderr says which guard it was, by its index, and why. -ENOMEM. On an error nothing has been
+   communicated.
    (-EPERM and -ENOENT, which would equal the two conditions, are never returned as errors.) */
 UVCSP_API UVCSP_DIRECT_ int uvcsp_alt(uvcsp_guard *guards, size_t n, enum uvcsp_choice mode);
 /* The same. `site`, a constant: where the caller waits, for who looks on. */

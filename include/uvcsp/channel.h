@@ -148,7 +148,7 @@ UVCSP_API UVCSP_DIRECT_ void uvcsp_give(void *out, const void *value, const char
 
 /* The checked forms. `seconds`: how long to wait; negative for ever, 0 not at all. UVCSP_OK,
    UVCSP_RETIRED, UVCSP_POISONED; with a limit UVCSP_TIMEOUT; not waiting, UVCSP_WOULD_BLOCK;
-   -EINVAL for a NULL or freed argument, -ENOMEM when a message of variable length has no room.
+   -EINVAL for a NULL or freed argument, or a limit that is not a number, -ENOMEM when a message of variable length has no room.
    Whatever is not UVCSP_OK has communicated nothing, and `value` is as it was. */
 UVCSP_API int uvcsp_end_read(void *in, void *value, double seconds, const char *site);
 UVCSP_API int uvcsp_end_write(void *out, const void *value, double seconds, const char *site);
@@ -191,7 +191,8 @@ UVCSP_API int uvcsp_retire(void *end);
 UVCSP_API const char *uvcsp_cause(void *channel_or_end);
 
 /* Mobile ends. MOBILE(end) takes the end from its holder, whose own pointer is retired from then on,
-   and gives a value that can be written to a CHAN(uvcsp_end). Whoever reads it owns the end. AS_IN and
+   and gives a value that can be written to a CHAN(uvcsp_end). Whoever reads it owns the end. Only a process that owns it
+   can send it, once: a value that was sent before, or is another process's, is refused with a line on stderr. AS_IN and
    AS_OUT give it its type back, and abort with a line on stderr if size or direction differ (C types
    of equal size cannot be told apart at run time). */
 UVCSP_API uvcsp_end uvcsp_mobile(void *end);

@@ -71,7 +71,8 @@ typedef struct {
 } uvcsp_manager_options;
 
 /* Starts a manager, which belongs to the calling process. NULL for `options` is all zero. Blocks until it can be used. NULL
-   with a line on stderr and errno: no worker could be started, the arena is full, or what uvcsp_listen() says. */
+   with a line on stderr and errno: EINVAL, an address without a key; no worker could be started, the arena is full, or what
+   uvcsp_listen() says. */
 UVCSP_API uvcsp_manager *uvcsp_manager_start(const uvcsp_manager_options *options);
 
 /* Ends it. Calls that wait are told UVCSP_RETIRED. In the worker that started it this waits until the server has ended; in others it

@@ -132,7 +132,7 @@ UVCSP_API uvcsp_handle *uvcsp_go(uvcsp_process process);
 #define UVCSP_SPAWN(p) uvcsp_spawn(p)
 #define UVCSP_GO(p) uvcsp_go(p)
 
-/* All of these: -EINVAL for NULL (false for uvcsp_alive). A handle can be used in the worker that got it. In any
+/* All of these: -EINVAL for NULL (false for uvcsp_alive), or a time that is not a number. A handle can be used in the worker that got it. In any
    other, where nobody learns of the end of the process: a line, and -EINVAL (false); but uvcsp_pid() can be asked
    there, and a handle whose process had ended before that worker was started.
 

@@ -40,7 +40,7 @@ UVCSP_API size_t uvcsp_shared_count(const void *shared);
 /* The lock of a block. `seconds`: how long to wait, negative for ever, 0 not at all. UVCSP_OK;
    UVCSP_OWNER_DIED, and it is held: who had it before did not release it, so the data may be half
    changed; UVCSP_TIMEOUT; UVCSP_POISONED: the block was freed, or all of the program waits for
-   ever; -EINVAL with a line: no block, or a raw one; -ENOMEM. A process that has it may take it again, and releases it as often. */
+   ever; -EINVAL with a line: no block, or a raw one, or `seconds` is not a number; -ENOMEM. A process that has it may take it again, and releases it as often. */
 UVCSP_API int uvcsp_shared_lock(const void *shared, double seconds);
 #define uvcsp_shared_lock(...) UVCSP_CALL_(uvcsp_shared_lock, __VA_ARGS__)
 /* 0; -EPERM with a line: the caller does not hold it; -EINVAL. Does not block. */
@@ -109,7 +109,7 @@ static inline void uvcsp_locked_left_(struct uvcsp_locked_ *locked)
    block, to be freed as often.
 
    `name`: 1 to 60 letters, digits, and any of `.`, `-` and `_`. May wait a moment for another that
-   is just opening it; other light processes go on. NULL with errno and a line on stderr: EINVAL, no
+   is just opening it; other light processes go on. NULL with errno and a line on stderr: EINVAL, NULL or no
    such name; EEXIST, it exists with another size; ENOENT, with size 0, it does not exist; EACCES,
    it belongs to another user or cannot be reached (/proc is needed); EBUSY, another process has
    been opening it for ten seconds; ENOMEM; EMFILE. */

@@ -18,8 +18,8 @@
    Objects are freed when the process that made them ends (main: when the program does), or by their
    _free functions, in the worker of that process. Who still waits then gets UVCSP_POISONED.
 
-   All functions: -EINVAL with a line on stderr for NULL, for an object that was freed, and for one
-   of another kind. The _new functions: NULL with errno and a line when the shared arena is full
+   All functions: -EINVAL with a line on stderr for NULL, for an object that was freed, for one
+   of another kind, and for a time that is not a number. The _new functions: NULL with errno and a line when the shared arena is full
    (ENOMEM) or a number makes no sense (EINVAL). Acquiring and waiting are for processes; in a
    callback of the loop they abort with a line. */
 #ifndef UVCSP_SYNC_H

@@ -9,7 +9,7 @@
 /* Seconds of a monotonic clock; only differences mean something. The same clock in every worker. */
 UVCSP_API double uvcsp_now(void);
 
-/* Sleeps; 0 or less only yields. */
+/* Sleeps; 0 or less only yields. What is not a number: a line on stderr, and it returns at once. */
 UVCSP_API void uvcsp_sleep(double seconds);
 
 /* Lets every other ready process of this worker run first; with UVCSP_SEED, where the next one is drawn, perhaps not every one, or
@@ -17,8 +17,9 @@ UVCSP_API void uvcsp_sleep(double seconds);
 UVCSP_API void uvcsp_yield(void);
 
 /* Waits until `fd` is ready for one of `events` (UV_READABLE, UV_WRITABLE) or has failed or been hung
-   up. `seconds` negative: for ever. UVCSP_OK, UVCSP_TIMEOUT, -EBADF, -EINVAL for no event. A regular
-   file is always ready. The descriptor stays the caller's and keeps its flags. */
+   up. `seconds` negative: for ever. UVCSP_OK, UVCSP_TIMEOUT, -EBADF, -EINVAL for no event, or
+   with a line for a time that is not a number. A regular file is always ready. The descriptor stays
+   the caller's and keeps its flags. */
 UVCSP_API int uvcsp_wait_fd(int fd, int events, double seconds);
 
 /* Runs fn(arg) on libuv's thread pool and waits for it. `fn` must not call this library. 0 or -errno

@@ -156,6 +156,7 @@ TEST(other_nonsense_in_the_environment_is_told_and_passed_over)
     setenv("UVCSP_SEED", "x", 1);
     setenv("UVCSP_STACK", "1", 1);
     setenv("UVCSP_CARRIER", "pigeon", 1);
+    setenv("UVCSP_SPIN", "2", 1);
     if (!house_light())
         setenv("UVCSP_PAR", "maybe", 1);
     house_capture(2);
@@ -164,9 +165,51 @@ TEST(other_nonsense_in_the_environment_is_told_and_passed_over)
     ck_assert_contains(said, "UVCSP_SEED=x");
     ck_assert_contains(said, "UVCSP_STACK=1");
     ck_assert_contains(said, "UVCSP_CARRIER=pigeon");
+    ck_assert_contains(said, "UVCSP_SPIN=2 is neither 0 nor 1; it is 1\n");
     if (!house_light())
         ck_assert_contains(said, "UVCSP_PAR=maybe");
     free(said);
+}
+
+/* What a program of its own says that has these in its environment. */
+static char *says_with(const char *spin, const char *arena)
+{
+    house_capture(2);
+    pid_t pid = fork();
+    if (pid == 0) {
+        setenv("UVCSP_SPIN", spin, 1);
+        setenv("UVCSP_ARENA", arena, 1);
+        CHAN(int) c = CHANNEL(int, .capacity = 1);
+        OUT_END(int) out = OUT_OF(c);
+        WRITE(out, 1);
+        exit(0);
+    }
+    int status;
+    pid_t waited = waitpid(pid, &status, 0);
+    char *said = house_captured();
+    ck_assert_int_eq(waited, pid);
+    ck_assert_int_eq(status, 0);
+    return said;
+}
+
+TEST(a_spin_that_is_neither_0_nor_1_and_an_arena_below_the_least_are_told_in_a_line_each)
+{
+    static const struct {
+        const char *spin, *arena, *said;
+    } cases[] = {
+        {"0", "2M", ""},
+        {"1", "1M", ""},
+        {"", "", ""},
+        {"no", "2M", "uvcsp: UVCSP_SPIN=no is neither 0 nor 1; it is 1\n"},
+        {"00", "2M", "uvcsp: UVCSP_SPIN=00 is neither 0 nor 1; it is 1\n"},
+        {"0", "5", "uvcsp: UVCSP_ARENA=5 is less than 1M; it is 1M\n"},
+        {"1", "1023K", "uvcsp: UVCSP_ARENA=1023K is less than 1M; it is 1M\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *said = says_with(cases[i].spin, cases[i].arena);
+        ck_assert_str_eq(said, cases[i].said);
+        free(said);
+    }
 }
 
 /* ---- guards: none, and very many ---- */
