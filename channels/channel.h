@@ -406,7 +406,6 @@ static inline bool usp_is_full(const struct usp_channel *channel)
     uint32_t n = usp_buffered(channel);
     return n >= channel->capacity || (channel->enough && n > 0 && usp_bytes_in_buffer(channel) >= channel->enough);
 }
-
 /* ---- channel.c ---- */
 
 /* The channel of a channel or end; NULL with a line on stderr if `x` is neither. `what` names the call. */

@@ -206,13 +206,11 @@ static bool seems_vain(const struct usp_channel *channel, const struct usp_lane 
     if (atomic_load_explicit(&channel->lock, memory_order_relaxed) != 0 || *(const volatile uint8_t *)&channel->ended ||
         *(struct usp_offer *const volatile *)&channel->waiting[USP_READER].head)
         return true;
-    uint32_t count = __atomic_load_n(&lane->count, __ATOMIC_RELAXED);
-    if (__atomic_load_n(&lane->seen, __ATOMIC_RELAXED) + channel->capacity == count && ready(channel, USP_WRITER) == 0)
-        return true;
-    int64_t bytes = __atomic_load_n(&lane->bytes, __ATOMIC_RELAXED);
-    return channel->enough && bytes - __atomic_load_n(&lane->bytes_seen, __ATOMIC_RELAXED) >= channel->enough &&
-           bytes - __atomic_load_n(&other->bytes, __ATOMIC_RELAXED) >= channel->enough &&
-           count != __atomic_load_n(&other->count, __ATOMIC_RELAXED);
+    if (!usp_seems_full(channel))
+        return false;
+    int64_t bytes = __atomic_load_n(&lane->bytes, __ATOMIC_RELAXED) - __atomic_load_n(&other->bytes, __ATOMIC_RELAXED);
+    uint32_t room = ready(channel, USP_WRITER);
+    return room == 0 || (channel->enough && bytes >= channel->enough && room != channel->capacity);
 }
 
 static bool write_variable(struct usp_channel *channel, struct usp_lane *lane, const struct usp_bytes *bytes)

@@ -34,6 +34,17 @@ void usp_lanes_complete(struct usp_channel *channel);
    freeing the channel. */
 void usp_lanes_seize(struct usp_channel *channel, unsigned dead);
 
+/* Has a writer to wait? From the writers' lane alone, if there is one, and so perhaps of a while ago: false is right. The lock is not held. */
+static inline bool usp_seems_full(const struct usp_channel *channel)
+{
+    if (!usp_is_laned(channel))
+        return usp_is_full(channel);
+    const struct usp_lane *lane = &channel->lanes[USP_WRITER];
+    uint32_t n = __atomic_load_n(&lane->count, __ATOMIC_RELAXED) - __atomic_load_n(&lane->seen, __ATOMIC_RELAXED);
+    int64_t bytes = __atomic_load_n(&lane->bytes, __ATOMIC_RELAXED) - __atomic_load_n(&lane->bytes_seen, __ATOMIC_RELAXED);
+    return n >= channel->capacity || (channel->enough && bytes >= channel->enough);
+}
+
 /* READ or WRITE at a channel with lanes by an end that has not retired, no lock held, if that is all there is to do. `bytes`:
    those of the value that is written; of a plain one they are not looked at. False: nothing was done. It is full or empty, or somebody
    waits or has the lock, or it has ended, or there is no memory. */

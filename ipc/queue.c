@@ -161,7 +161,7 @@ void uvcsp_queue_free(void *x)
 static void look_at_limit(struct usp_store *queue)
 {
     struct usp_channel *channel = queue->items;
-    if (!queue->unlimited || queue->told || !usp_is_full(channel)) /* by counts of two moments */
+    if (!queue->unlimited || queue->told || !usp_seems_full(channel))
         return;
     usp_lock(channel);
     bool full = usp_is_full(channel);
