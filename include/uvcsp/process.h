@@ -46,6 +46,9 @@ typedef struct {
     unsigned long serial;
 } uvcsp_process;
 
+/* A compiler warns of a value that is dropped: nothing has run then. */
+#define UVCSP_TO_RUN_ __attribute__((warn_unused_result))
+
 /* Behind the constructor that PROCESS writes: copies `args`, and the arrays of ends in it. Aborts with
    a line on stderr when there is no memory. `args` may be NULL where the kind has no parameters. */
 UVCSP_API uvcsp_process uvcsp_process_new(const struct uvcsp_kind *kind, const void *args);
@@ -91,7 +94,7 @@ UVCSP_API int uvcsp_seq_at(const uvcsp_process *processes, size_t n, const char 
 #define uvcsp_seq(...) uvcsp_seq_at(__VA_ARGS__, UVCSP_HERE)
 
 /* Several processes as one argument of PAR: light processes in one forked worker. */
-UVCSP_API uvcsp_process uvcsp_worker(const uvcsp_process *processes, size_t n);
+UVCSP_API UVCSP_TO_RUN_ uvcsp_process uvcsp_worker(const uvcsp_process *processes, size_t n);
 
 #define UVCSP_VALUES_(...)                                                                         \
     (uvcsp_process[]){__VA_ARGS__}, sizeof((uvcsp_process[]){__VA_ARGS__}) / sizeof(uvcsp_process)
@@ -204,7 +207,7 @@ UVCSP_API int uvcsp_shutdown(void);
     uvcsp_process uvcsp_make_##name(UVCSP_LIST_(UVCSP_FORMAL_, __VA_ARGS__));                      \
     extern inline __attribute__((gnu_inline)) uvcsp_process name()                                 \
         __asm__(UVCSP_STR_(uvcsp_called_##name));                                                  \
-    extern inline __attribute__((gnu_inline, always_inline)) uvcsp_process name(                   \
+    extern inline UVCSP_TO_RUN_ __attribute__((gnu_inline, always_inline)) uvcsp_process name(      \
         UVCSP_LIST_(UVCSP_ACCEPT_, __VA_ARGS__))                                                   \
     {                                                                                              \
         return uvcsp_make_##name(UVCSP_ACTUALS_(UVCSP_HANDED_, __VA_ARGS__));                      \
@@ -262,7 +265,7 @@ UVCSP_API int uvcsp_shutdown(void);
         UVCSP_RETURN_(uvcsp_new_##name(UVCSP_ACTUALS_(UVCSP_PASSED_, __VA_ARGS__)))                \
     }                                                                                              \
     extern char uvcsp_declared_##name[];                                                           \
-    static uvcsp_process name();                                                                   \
+    static UVCSP_TO_RUN_ uvcsp_process name();                                                     \
     __attribute__((unused, alias("uvcsp_new_" #name))) __typeof__(                                 \
         *_Generic(&uvcsp_declared_##name, char(*)[1]: uvcsp_new_##name, default: name)) name;      \
     UVCSP_MEANT_END_                                                                               \
