@@ -17,9 +17,9 @@
 #ifndef UVCSP_ALT_H
 #define UVCSP_ALT_H
 
-#include <uv.h>
 #include <uvcsp/channel.h>
 #include <uvcsp/process.h>
+#include <uvcsp/time.h>
 
 enum uvcsp_choice {
     UVCSP_FAIR, /* a guard that stays ready is taken within n rounds of the same choice */

@@ -34,9 +34,17 @@ typedef struct {
 
 struct json_t; /* Jansson's; <uvcsp/json.h> */
 
-#define UVCSP_IN_END(T) __typeof__(__typeof__(T)(*)[1])
-#define UVCSP_OUT_END(T) __typeof__(__typeof__(T)(*)[2])
-#define UVCSP_CHAN(T) __typeof__(__typeof__(T)(*)[3])
+/* A message of type `const T` is one of type T: what is read has to be written somewhere. As a value T
+   has no qualifiers; an array is none, and stays as it is. */
+#define UVCSP_RVALUE_(T) __typeof__(((void)0, *(__typeof__(T) *)0))
+#define UVCSP_BARE_(T)                                                                             \
+    __typeof__(*__builtin_choose_expr(                                                             \
+        __builtin_types_compatible_p(__typeof__(T), UVCSP_RVALUE_(T)), (UVCSP_RVALUE_(T) *)0,      \
+        (__typeof__(T) *)0))
+
+#define UVCSP_IN_END(T) __typeof__(UVCSP_BARE_(T)(*)[1])
+#define UVCSP_OUT_END(T) __typeof__(UVCSP_BARE_(T)(*)[2])
+#define UVCSP_CHAN(T) __typeof__(UVCSP_BARE_(T)(*)[3])
 
 /* How a message travels between two workers (within one worker it is copied from stack to stack).
    The default is UVCSP_PIPE, or what UVCSP_CARRIER in the environment says: "pipe" or "shared". */
@@ -62,7 +70,7 @@ enum uvcsp_type {
 };
 
 #define UVCSP_TYPE_OF(T)                                                                           \
-    _Generic((__typeof__(T) *)0,                                                                   \
+    _Generic((UVCSP_BARE_(T) *)0,                                                                  \
         uvcsp_bytes *: UVCSP_TYPE_BYTES,                                                           \
         char **: UVCSP_TYPE_STRING,                                                                \
         uvcsp_end *: UVCSP_TYPE_END,                                                               \
@@ -116,12 +124,12 @@ UVCSP_API void *uvcsp_out_of(void *channel);
 #define UVCSP_IN_OF(c)                                                                             \
     __extension__({                                                                                \
         UVCSP_IS_(c, 3, "IN_OF needs a channel");                                                  \
-        (UVCSP_IN_END(UVCSP_ELEM_(c))) uvcsp_in_of((c));                                           \
+        (__typeof__(UVCSP_ELEM_(c)(*)[1])) uvcsp_in_of((c));                                       \
     })
 #define UVCSP_OUT_OF(c)                                                                            \
     __extension__({                                                                                \
         UVCSP_IS_(c, 3, "OUT_OF needs a channel");                                                 \
-        (UVCSP_OUT_END(UVCSP_ELEM_(c))) uvcsp_out_of((c));                                         \
+        (__typeof__(UVCSP_ELEM_(c)(*)[2])) uvcsp_out_of((c));                                      \
     })
 
 /* Reads one message into `value`, or writes the one at `value`. Blocks until a partner, or for a

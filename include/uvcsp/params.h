@@ -60,6 +60,22 @@ struct uvcsp_conn;
 #define UVCSP_COPY_INS(T, x, n) uvcsp_a_.x = x.end_; uvcsp_a_.n = n;
 #define UVCSP_COPY_OUTS(T, x, n) uvcsp_a_.x = x.end_; uvcsp_a_.n = n;
 
+/* from the constructor of a process that is declared only, to the function behind it */
+#define UVCSP_HANDED_(s) UVCSP_HANDED_##s
+#define UVCSP_HANDED_VAL(T, x) x
+#define UVCSP_HANDED_IN(T, x) x.end_
+#define UVCSP_HANDED_OUT(T, x) x.end_
+#define UVCSP_HANDED_INS(T, x, n) x.end_, n
+#define UVCSP_HANDED_OUTS(T, x, n) x.end_, n
+
+/* from that function to the constructor that PROCESS writes */
+#define UVCSP_PASSED_(s) UVCSP_PASSED_##s
+#define UVCSP_PASSED_VAL(T, x) x
+#define UVCSP_PASSED_IN(T, x) x
+#define UVCSP_PASSED_OUT(T, x) x
+#define UVCSP_PASSED_INS(T, x, n) x, n
+#define UVCSP_PASSED_OUTS(T, x, n) x, n
+
 /* from the copied arguments to the body */
 #define UVCSP_ACTUAL_(s) UVCSP_ACTUAL_##s
 #define UVCSP_ACTUAL_VAL(T, x) uvcsp_a_->x

@@ -46,6 +46,9 @@ typedef struct {
     unsigned long serial;
 } uvcsp_process;
 
+/* A compiler warns of a value that is dropped: nothing has run then. */
+#define UVCSP_TO_RUN_ __attribute__((warn_unused_result))
+
 /* Behind the constructor that PROCESS writes: copies `args`, and the arrays of ends in it. Aborts with
    a line on stderr when there is no memory. `args` may be NULL where the kind has no parameters. */
 UVCSP_API uvcsp_process uvcsp_process_new(const struct uvcsp_kind *kind, const void *args);
@@ -91,7 +94,7 @@ UVCSP_API int uvcsp_seq_at(const uvcsp_process *processes, size_t n, const char 
 #define uvcsp_seq(...) uvcsp_seq_at(__VA_ARGS__, UVCSP_HERE)
 
 /* Several processes as one argument of PAR: light processes in one forked worker. */
-UVCSP_API uvcsp_process uvcsp_worker(const uvcsp_process *processes, size_t n);
+UVCSP_API UVCSP_TO_RUN_ uvcsp_process uvcsp_worker(const uvcsp_process *processes, size_t n);
 
 #define UVCSP_VALUES_(...)                                                                         \
     (uvcsp_process[]){__VA_ARGS__}, sizeof((uvcsp_process[]){__VA_ARGS__}) / sizeof(uvcsp_process)
@@ -188,16 +191,48 @@ UVCSP_API int uvcsp_shutdown(void);
    The constructor's parameters are transparent unions of what each accepts, and unions are never the
    same type twice. So PROCESS takes the type over from a declaration where there is one: the array
    uvcsp_declared_NAME is of known size only then, and _Generic can tell. The `()` brings the name in
-   either way; no parameter has a type that the default promotions would change. */
+   either way; no parameter has a type that the default promotions would change.
+
+   A definition cannot be written with a type that was taken over, but an alias can: NAME is one, of
+   uvcsp_new_NAME. It is static: what a declaration makes of NAME, a GNU `extern inline` that calls
+   uvcsp_make_NAME, is replaced by it. And uvcsp_make_NAME is an inline definition of C99: after a
+   declaration that is not inline, an external function; without one, nothing. So what meets between
+   files is defined and used in C, and link-time optimisation sees it; an assembler name for a static
+   function it would not. The price: in a file that only declares NAME it can be called, but has no
+   address. */
 /* Never defined and never called: so a definition that differs from its declaration does not compile. */
 #define UVCSP_SIGNATURE_(name, ...)                                                                \
     extern void uvcsp_parameters_of_##name(UVCSP_LIST_(UVCSP_FORMAL_, __VA_ARGS__))
-#define UVCSP_CTOR_(name) UVCSP_STR_(uvcsp_make_##name)
+/* Of clang's, the alias of a declared name is global; the assembler name keeps it off the program's. */
 #define UVCSP_PROCESS_DECLARE(name, ...)                                                           \
     extern char uvcsp_declared_##name[2];                                                          \
-    UVCSP_SIGNATURE_(name, __VA_ARGS__);                                                           \
-    __asm__(".globl " UVCSP_CTOR_(name));                                                          \
-    uvcsp_process name(UVCSP_LIST_(UVCSP_ACCEPT_, __VA_ARGS__)) __asm__(UVCSP_CTOR_(name))
+    uvcsp_process uvcsp_make_##name(UVCSP_LIST_(UVCSP_FORMAL_, __VA_ARGS__));                      \
+    extern inline __attribute__((gnu_inline)) uvcsp_process name()                                 \
+        __asm__(UVCSP_STR_(uvcsp_called_##name));                                                  \
+    extern inline UVCSP_TO_RUN_ __attribute__((gnu_inline, always_inline)) uvcsp_process name(      \
+        UVCSP_LIST_(UVCSP_ACCEPT_, __VA_ARGS__))                                                   \
+    {                                                                                              \
+        return uvcsp_make_##name(UVCSP_ACTUALS_(UVCSP_HANDED_, __VA_ARGS__));                      \
+    }                                                                                              \
+    UVCSP_SIGNATURE_(name, __VA_ARGS__)
+
+/* What the compilers warn of is meant: that the alias comes after a definition (clang), and takes another
+   union than its target (GCC); that an inline function refers to a static one. For the last GCC has no
+   option, but it does not look into nested functions. */
+#ifdef __clang__
+#define UVCSP_MEANT_                                                                               \
+    _Pragma("clang diagnostic push") _Pragma("clang diagnostic ignored \"-Wstatic-in-inline\"")    \
+        _Pragma("clang diagnostic ignored \"-Wignored-attributes\"")
+#define UVCSP_MEANT_END_ _Pragma("clang diagnostic pop")
+#define UVCSP_RETURN_(...) return __VA_ARGS__;
+#else
+#define UVCSP_MEANT_                                                                               \
+    _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wattribute-alias\"")
+#define UVCSP_MEANT_END_ _Pragma("GCC diagnostic pop")
+#define UVCSP_RETURN_(...)                                                                         \
+    __extension__ uvcsp_process uvcsp_nested_(void) { return __VA_ARGS__; }                        \
+    return uvcsp_nested_();
+#endif
 
 #define UVCSP_PROCESS(name, ...)                                                                   \
     struct uvcsp_args_##name {                                                                     \
@@ -218,13 +253,7 @@ UVCSP_API int uvcsp_shutdown(void);
     static const struct uvcsp_kind uvcsp_kind_##name = {#name, UVCSP_HERE, uvcsp_run_##name,       \
                                                         sizeof(struct uvcsp_args_##name),          \
                                                         uvcsp_params_##name};                      \
-    extern char uvcsp_declared_##name[];                                                           \
-    uvcsp_process name() __asm__(UVCSP_CTOR_(name));                                               \
-    extern __typeof__(*_Generic(                                                                   \
-        &uvcsp_declared_##name,                                                                    \
-        char(*)[1]: (uvcsp_process(*)(UVCSP_LIST_(UVCSP_ACCEPT_, __VA_ARGS__)))0,                  \
-        default: name)) name;                                                                      \
-    __attribute__((used)) static uvcsp_process uvcsp_make_##name(                                  \
+    __attribute__((unused)) static uvcsp_process uvcsp_new_##name(                                 \
         UVCSP_LIST_(UVCSP_ACCEPT_, __VA_ARGS__))                                                   \
     {                                                                                              \
         struct uvcsp_args_##name uvcsp_a_;                                                         \
@@ -232,6 +261,16 @@ UVCSP_API int uvcsp_shutdown(void);
         UVCSP_EACH_(UVCSP_COPY_, __VA_ARGS__)                                                      \
         return uvcsp_process_new(&uvcsp_kind_##name, sizeof uvcsp_a_ > 1 ? &uvcsp_a_ : NULL);      \
     }                                                                                              \
+    UVCSP_MEANT_                                                                                   \
+    inline uvcsp_process uvcsp_make_##name(UVCSP_LIST_(UVCSP_FORMAL_, __VA_ARGS__))                \
+    {                                                                                              \
+        UVCSP_RETURN_(uvcsp_new_##name(UVCSP_ACTUALS_(UVCSP_PASSED_, __VA_ARGS__)))                \
+    }                                                                                              \
+    extern char uvcsp_declared_##name[];                                                           \
+    static UVCSP_TO_RUN_ uvcsp_process name();                                                     \
+    __attribute__((unused, alias("uvcsp_new_" #name))) __typeof__(                                 \
+        *_Generic(&uvcsp_declared_##name, char(*)[1]: uvcsp_new_##name, default: name)) name;      \
+    UVCSP_MEANT_END_                                                                               \
     static void uvcsp_body_##name(UVCSP_LIST_(UVCSP_FORMAL_, __VA_ARGS__))
 
 #endif

@@ -31,7 +31,7 @@
 #include <uvcsp.h>
 #include <uvcsp/json.h>
 
-#define UVCSP_QUEUE(T) __typeof__(__typeof__(T)(*)[4])
+#define UVCSP_QUEUE(T) __typeof__(UVCSP_BARE_(T)(*)[4])
 typedef __typeof__(json_t *) uvcsp_queue[4]; /* so a uvcsp_queue * is a QUEUE(json_t *) */
 
 /* What `maxsize` 0 means: there is a limit all the same, 2^20 items or 64 MiB of them, whichever

@@ -3,8 +3,14 @@
 #ifndef UVCSP_TIME_H
 #define UVCSP_TIME_H
 
-#include <uv.h>
 #include <uvcsp/base.h>
+
+/* uv.h needs more of the C library than C alone: the locks of Unix 98. Said here, since there it says
+   no more than that a type is unknown. */
+#if defined(__GLIBC__) && !defined(__USE_UNIX98) && !defined(__USE_XOPEN2K)
+#error "uvcsp needs POSIX: compile with -std=gnu11, or with -D_GNU_SOURCE beside -std=c11"
+#endif
+#include <uv.h>
 
 /* Seconds of a monotonic clock; only differences mean something. The same clock in every worker. */
 UVCSP_API double uvcsp_now(void);

@@ -93,6 +93,24 @@ PROCESS(choose, IN(int, left), IN(int, right), OUT(struct point, out), INS(int, 
         printf("%d\n", uvcsp_alt_failed());
 }
 
+PROCESS(qualified, IN(const int, in), OUT(const int, out), INS(volatile int, ins, n), OUTS(const int, outs, m),
+        IN(const struct point, point), OUT(const char *const, text))
+{
+    const int x = READ(in) + READ(ins[n - 1]);
+    int y = READ(in);
+    WRITE(out, x);
+    WRITE(outs[m - 1], y);
+    WRITE(text, "text");
+    if (READ(point).x || uvcsp_read(in, &y) || uvcsp_write(out, &x) || uvcsp_read_try(in, &y) || uvcsp_cause(in))
+        return;
+    ALT(ON_READ(in, &y), ON_WRITE(out, x), ON_SKIP);
+    uvcsp_end e = MOBILE(in);
+    IN_END(const int) again = AS_IN(const int, e);
+    IN_END(int) plain = again;
+    POISON(plain);
+    RETIRE(out);
+}
+
 PROCESS(lengths, IN(uvcsp_bytes, bytes), OUT(char *, strings), OUT(uvcsp_end, ends), IN(int, mine),
         OUT(json_t *, values))
 {
@@ -134,6 +152,17 @@ int main(void)
     CHANNELS(int, cs, 3);
     if (CHANNELS(struct point, ps, 2, .capacity = 2) != 0 || !named || !calls || !arrays)
         return 1;
+    CHAN(const int) fixed = CHANNEL(const int), fixeds[2];
+    CHAN(const struct point) point = CHANNEL(const struct point);
+    CHAN(const char *const) text = CHANNEL(const char *const);
+    CHAN(CHAN(CHAN(int))) deep = CHANNEL(CHAN(CHAN(int)));
+    QUEUE(const int) queue = uvcsp_queue_new_of(0, sizeof(int), UVCSP_TYPE_OF(const int), UVCSP_HERE);
+    if (CHANNELS(const int, fixeds, 2) != 0 || !deep || !queue)
+        return 1;
+    PAR(qualified(fixed, c, fixeds, 2, cs, 3, point, text));
+    IN_END(const int) fixed_in = IN_OF(fixed);
+    RETIRE(fixed_in);
+    uvcsp_channel_free(fixed);
     PAR(communicate(c, ps[0], cs, 3, ps, 2), choose(cs[0], cs[1], ps[1], cs, 3),
         lengths(bytes, strings, ends, c, dynamic), network(c, cs[2]), nothing());
     SEQ(values('c', 1, 1.5f, 1, 2.5L, "text", abs, (struct point){1, 2}, &where), later(c, 'c', 1, 1, 1),

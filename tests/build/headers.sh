@@ -50,6 +50,17 @@ installed() {
     grep -q "'$1'" "$include/meson.build"
 }
 
+# Where uv.h cannot be had, the first line of the compiler says what to do; where it can, there is none.
+tells_of_the_standard() {
+    for standard in -std=c11 '-std=c11 -D_POSIX_C_SOURCE=199506L' '-std=c17 -D_XOPEN_SOURCE' '-std=gnu11 -D_POSIX_SOURCE'; do
+        compiles "$1" "$standard" 2>&1 | grep error: | head -n 1 | grep -q 'compile with -std=gnu11' || return 1
+    done
+    for standard in -std=gnu11 -std=gnu17 '-std=c11 -D_GNU_SOURCE' '-std=c11 -D_DEFAULT_SOURCE' \
+        '-std=c17 -D_POSIX_C_SOURCE=200112L' '-std=c11 -D_XOPEN_SOURCE=500'; do
+        compiles "$1" "$standard" || return 1
+    done
+}
+
 for header in uvcsp.h $(cd "$include" && echo uvcsp/*.h); do
     what="<$header> compiles alone and twice" try compiles "$header"
     what="<$header> compiles with the long names" try compiles "$header" -DUVCSP_LONG_NAMES
@@ -59,5 +70,6 @@ for header in uvcsp.h $(cd "$include" && echo uvcsp/*.h); do
     *) what="<$header> defines long names only" try long_names_only "$header" ;;
     esac
 done
+what='without the feature macros that uv.h needs, they say what to do' try tells_of_the_standard uvcsp.h
 what='every short name is the alias of its long one' try short_names_are_aliases
 echo "1..$n"

@@ -145,6 +145,28 @@ TEST(a_channel_carries_pointers_to_arrays)
     ck_assert_int_eq(PAR(gives_rows(unused, rows), takes_rows(rows)), 0);
 }
 
+PROCESS(gives_constants, OUT(const int, out), OUT(char *const, text))
+{
+    char word[] = "word";
+    WRITE(out, 4);
+    WRITE(text, word);
+}
+
+PROCESS(takes_constants, IN(int, in), IN(char *const, text))
+{
+    MUST(READ(in) == 4);
+    char *mine = READ(text);
+    MUST(strcmp(mine, "word") == 0);
+    free(mine);
+}
+
+TEST(a_channel_of_constants_is_one_of_what_is_written, .times = PLACEMENTS)
+{
+    CHAN(const int) c = CHANNEL(const int);
+    CHAN(char *const) text = CHANNEL(char *const);
+    ck_assert_int_eq(RUN(_i, gives_constants(c, text), takes_constants(c, text)), 0);
+}
+
 /* ---- bytes and strings ---- */
 
 static const size_t lengths[] = {

@@ -1,21 +1,13 @@
 /* A stranger's program, which knows only what was installed. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <uvcsp.h>
+#include "consumer.h"
 #include <uvcsp/json.h>
 
 PROCESS(source, OUT(int, out), VAL(int, n))
 {
     for (int i = 0; i < n; i++)
         WRITE(out, i);
-}
-
-PROCESS(adder, IN(int, in), OUT(int, total))
-{
-    int x, sum = 0;
-    while (uvcsp_read(in, &x) == UVCSP_OK)
-        sum += x;
-    WRITE(total, sum);
 }
 
 PROCESS(teller, IN(int, total), OUT(json_t *, out))
@@ -41,6 +33,6 @@ int main(void)
     CHAN(json_t *) values = CHANNEL(json_t *);
     if (!uvcsp_loop())
         return 2;
-    return PAR(source(numbers, 10), adder(numbers, total),
+    return PAR(source(numbers, 10), adder(numbers, total, 1.0f, 't'), quiet(),
                WORKER(teller(total, values), printer(values)));
 }
