@@ -105,7 +105,7 @@ __attribute__((noinline)) static void with_lock(struct usp_end *end, void *value
     enum usp_side side = (enum usp_side)end->side;
     USP_ENTER();
     if (usp_is_laned(channel)) {
-        if (!usp_is_plain(channel) || !usp_lane_use(channel, side, value, NULL))
+        if (!usp_is_plain(channel) || !usp_lane_use_plain(channel, side, value))
             generally(end, value, site);
         return;
     }

@@ -105,7 +105,7 @@ void usp_lanes_seize(struct usp_channel *channel, unsigned dead)
 /* ---- to use one ---- */
 
 /* False: the lane is somebody else's, or he would have to wait for it who has the lock. */
-static bool take(struct usp_channel *channel, struct usp_lane *lane)
+static inline __attribute__((always_inline)) bool take(struct usp_channel *channel, struct usp_lane *lane)
 {
     uint32_t nobody = 0;
     if (atomic_load_explicit(&channel->lock, memory_order_relaxed) != 0)
@@ -124,7 +124,7 @@ static void leave(struct usp_lane *lane)
 }
 
 /* The lane is this worker's. Is there a message, or room for one, and nothing else to do? */
-static inline bool may_pass(struct usp_channel *channel, enum usp_side side, struct usp_lane *lane)
+static inline __attribute__((always_inline)) bool may_pass(struct usp_channel *channel, enum usp_side side, struct usp_lane *lane)
 {
     struct usp_lane *other = &channel->lanes[usp_other(side)];
     bool goes = atomic_load(&channel->lock) == 0;
@@ -154,8 +154,9 @@ static inline void *slot_of(const struct usp_channel *channel, uint32_t count, s
     return channel->buffer + size * (count & channel->mask);
 }
 
-static bool use_plain(struct usp_channel *channel, enum usp_side side, struct usp_lane *lane, void *value)
+bool usp_lane_use_plain(struct usp_channel *channel, enum usp_side side, void *value)
 {
+    struct usp_lane *lane = &channel->lanes[side];
     if (!take(channel, lane))
         return false;
     bool goes = may_pass(channel, side, lane);
@@ -259,8 +260,8 @@ static bool read_variable(struct usp_channel *channel, struct usp_lane *lane, vo
 bool usp_lane_use(struct usp_channel *channel, enum usp_side side, void *value, const struct usp_bytes *bytes)
 {
     struct usp_lane *lane = &channel->lanes[side];
-    if (__builtin_expect(usp_is_plain(channel), 1))
-        return use_plain(channel, side, lane, value);
+    if (usp_is_plain(channel))
+        return usp_lane_use_plain(channel, side, value);
     return side == USP_WRITER ? write_variable(channel, lane, bytes) : read_variable(channel, lane, value);
 }
 

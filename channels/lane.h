@@ -49,6 +49,7 @@ static inline bool usp_seems_full(const struct usp_channel *channel)
    those of the value that is written; of a plain one they are not looked at. False: nothing was done. It is full or empty, or somebody
    waits or has the lock, or it has ended, or there is no memory. */
 bool usp_lane_use(struct usp_channel *channel, enum usp_side side, void *value, const struct usp_bytes *bytes);
+bool usp_lane_use_plain(struct usp_channel *channel, enum usp_side side, void *value);
 /* The same. Where it is full or empty, it is waited for a moment whether the other side, in another worker, does something. */
 bool usp_lane_await(struct usp_channel *channel, enum usp_side side, void *value, const struct usp_bytes *bytes);
 
