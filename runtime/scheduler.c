@@ -162,8 +162,10 @@ static struct usp_fibre *give_stack(void)
     if (!fibre || fibre->warm)
         return fibre;
     char *bottom = fibre->stack + fibre->guard_size;
-    if (__asan_unpoison_memory_region) /* who was ended in the middle has not taken his frames down */
-        __asan_unpoison_memory_region(bottom, (size_t)((char *)fibre - bottom));
+#ifndef USP_ASAN
+    if (__asan_unpoison_memory_region)
+#endif
+        __asan_unpoison_memory_region(bottom, (size_t)((char *)fibre - bottom)); /* who was ended in the middle has left frames there */
     usp_switch_release(fibre->sp); /* of the fibre that had this stack before, or NULL */
     fibre->sp = NULL;
     fibre->sp = usp_switch_prepare(fibre, bottom, fibre_start);
