@@ -144,7 +144,7 @@ struct usp_channel {
     struct usp_lane *lanes;      /* two, for each side one, or NULL (lane.h) */
     char *buffer;                /* `mask` + 1 slots: a power of two, so that the counters may wrap */
     int64_t bytes, enough;       /* in the buffer, where it has no lanes; it is full from there on (0: no limit, and they are not
-                                    counted) */
+                                    counted). Only of messages of variable length */
     size_t size;                 /* of a value */
     uint32_t passed;             /* of a lenient one: messages that go past the buffer, to a reader that waited */
     uint32_t passed_before;      /* while a reader is being counted, or struck out: what holds if that is not completed ... */
@@ -406,6 +406,7 @@ static inline bool usp_is_full(const struct usp_channel *channel)
     uint32_t n = usp_buffered(channel);
     return n >= channel->capacity || (channel->enough && n > 0 && usp_bytes_in_buffer(channel) >= channel->enough);
 }
+
 /* ---- channel.c ---- */
 
 /* The channel of a channel or end; NULL with a line on stderr if `x` is neither. `what` names the call. */

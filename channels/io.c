@@ -46,8 +46,6 @@ void usp_refill(struct usp_channel *channel)
         channel->refill = task;
         USP_FAILPOINT("refill-noted");
         done = (data || offer->length == 0) && usp_buffer_put(channel, data, offer->length) == 0;
-        if (done)
-            usp_buffer_passes(channel, USP_WRITER, offer->length);
         if (!done)
             task->outcome = USP_RETRY; /* it may put it in by itself, or do something else: so the next one's turn */
         USP_FAILPOINT("refilled");
@@ -121,10 +119,7 @@ static int step_buffered(struct usp_channel *channel, struct usp_end *end, void 
             return USP_WAITS;
         if (end->looks)
             return 0;
-        size_t length = channel->enough ? usp_buffer_length(channel, usp_counted(channel, USP_READER)) : 0;
         int rc = usp_buffer_get(channel, value);
-        if (rc == 0)
-            usp_buffer_passes(channel, USP_READER, length);
         if (rc == 0 && channel->waiting[USP_WRITER].head)
             usp_refill(channel);
         return rc;
@@ -142,10 +137,7 @@ static int step_buffered(struct usp_channel *channel, struct usp_end *end, void 
     }
     if (usp_is_full(channel))
         return end->nests && usp_nests(end, bytes->data) ? 0 : USP_WAITS;
-    int rc = usp_buffer_put(channel, bytes->data, bytes->length);
-    if (rc == 0)
-        usp_buffer_passes(channel, USP_WRITER, bytes->length);
-    return rc;
+    return usp_buffer_put(channel, bytes->data, bytes->length);
 }
 
 int usp_step(struct usp_end *end, void *value, const struct usp_bytes *bytes,

@@ -149,11 +149,6 @@ static bool has_its_bytes(const struct usp_channel *channel, struct usp_lane *la
     return lane->bytes - lane->bytes_seen >= channel->enough && lane->seen != lane->count;
 }
 
-static inline void *slot_of(const struct usp_channel *channel, uint32_t count, size_t size)
-{
-    return channel->buffer + size * (count & channel->mask);
-}
-
 bool usp_lane_use_plain(struct usp_channel *channel, enum usp_side side, void *value)
 {
     struct usp_lane *lane = &channel->lanes[side];
@@ -162,7 +157,7 @@ bool usp_lane_use_plain(struct usp_channel *channel, enum usp_side side, void *v
     bool goes = may_pass(channel, side, lane);
     if (goes) {
         uint32_t count = lane->count;
-        char *slot = slot_of(channel, count, channel->size);
+        char *slot = usp_buffer_slot(channel, count, channel->size);
         if (side == USP_READER)
             usp_copy(value, slot, channel->size);
         else
@@ -198,7 +193,13 @@ static void pass(struct usp_lane *lane)
     *(volatile uint32_t *)&lane->at = lane->count - 2; /* neither the count nor the one before: nothing is under way */
 }
 
-static uint32_t ready(const struct usp_channel *channel, enum usp_side side);
+/* How many messages could be read, or written, now. Who is not in a lane may see less. */
+static uint32_t ready(const struct usp_channel *channel, enum usp_side side)
+{
+    uint32_t own = __atomic_load_n(&channel->lanes[side].count, __ATOMIC_RELAXED);
+    uint32_t others = __atomic_load_n(&channel->lanes[usp_other(side)].count, __ATOMIC_ACQUIRE);
+    return side == USP_READER ? others - own : channel->capacity - (own - others);
+}
 
 /* By what is known without the lane; it would be a pity to make a block for it. */
 static bool seems_vain(const struct usp_channel *channel, const struct usp_lane *lane)
@@ -224,7 +225,7 @@ static bool write_variable(struct usp_channel *channel, struct usp_lane *lane, c
     if (goes) {
         goes = may_pass(channel, USP_WRITER, lane) && !has_its_bytes(channel, lane);
         if (goes) {
-            memcpy(slot_of(channel, lane->count, sizeof parcel), &parcel, sizeof parcel);
+            memcpy(usp_buffer_slot(channel, lane->count, sizeof parcel), &parcel, sizeof parcel);
             note(channel, lane, block, bytes->length, USP_NOBODY);
             pass(lane);
         }
@@ -243,7 +244,7 @@ static bool read_variable(struct usp_channel *channel, struct usp_lane *lane, vo
         return false;
     bool goes = may_pass(channel, USP_READER, lane);
     if (goes) {
-        memcpy(&parcel, slot_of(channel, lane->count, sizeof parcel), sizeof parcel);
+        memcpy(&parcel, usp_buffer_slot(channel, lane->count, sizeof parcel), sizeof parcel);
         block = usp_parcel_block(&parcel);
         goes = usp_message_land(channel, value, usp_parcel_data(&parcel), usp_parcel_length(&parcel)) == 0;
         if (goes) {
@@ -275,14 +276,6 @@ bool usp_lane_use(struct usp_channel *channel, enum usp_side side, void *value, 
 #define PATIENCE_A_MESSAGE 32 /* more than that is not needed to fill or empty the buffer */
 #define SPAN 10000            /* who waits for longer parks */
 #define ENOUGH 64             /* messages for which it is worth to go on, half a buffer at most */
-
-/* How many messages could be read, or written, now. Who is not in a lane may see less. */
-static uint32_t ready(const struct usp_channel *channel, enum usp_side side)
-{
-    uint32_t own = __atomic_load_n(&channel->lanes[side].count, __ATOMIC_RELAXED);
-    uint32_t others = __atomic_load_n(&channel->lanes[usp_other(side)].count, __ATOMIC_ACQUIRE);
-    return side == USP_READER ? others - own : channel->capacity - (own - others);
-}
 
 /* As many rounds at most, where the clock is a coarse one. */
 static void pause_for(uint32_t ticks)

@@ -209,7 +209,7 @@ size_t usp_message_slot(const struct usp_channel *channel)
 
 static inline void *slot_of(const struct usp_channel *channel, uint32_t n)
 {
-    return channel->buffer + usp_message_slot(channel) * (n & channel->mask);
+    return usp_buffer_slot(channel, n, usp_message_slot(channel));
 }
 
 void *usp_buffer_block(const struct usp_channel *channel, uint32_t n)
@@ -231,10 +231,9 @@ size_t usp_buffer_length(const struct usp_channel *channel, uint32_t n)
     return usp_parcel_length(&parcel);
 }
 
-void usp_buffer_passes(struct usp_channel *channel, enum usp_side side, size_t length)
+/* A message of so many bytes has entered, or left, and there is a limit to them. After a crash they are counted anew. */
+static void count_bytes(struct usp_channel *channel, enum usp_side side, size_t length)
 {
-    if (!channel->enough)
-        return;
     if (usp_is_laned(channel))
         channel->lanes[side].bytes += (int64_t)length;
     else
@@ -286,17 +285,23 @@ int usp_buffer_put(struct usp_channel *channel, const void *data, size_t length)
     USP_FAILPOINT("buffer-put");
     if (block)
         usp_arena_set_owner(block, USP_NOBODY);
+    if (channel->enough)
+        count_bytes(channel, USP_WRITER, length);
     return 0;
 }
 
 void usp_buffer_skip(struct usp_channel *channel)
 {
-    void *block = usp_buffer_block(channel, usp_counted(channel, USP_READER));
+    uint32_t n = usp_counted(channel, USP_READER);
+    void *block = usp_buffer_block(channel, n);
+    size_t length = channel->enough ? usp_buffer_length(channel, n) : 0;
     if (block)
         usp_arena_set_owner(block, usp_worker_index());
     USP_FAILPOINT("buffer-read");
     step(channel, USP_READER);
     USP_FAILPOINT("buffer-got");
+    if (channel->enough)
+        count_bytes(channel, USP_READER, length);
 }
 
 int usp_buffer_get(struct usp_channel *channel, void *value)

@@ -87,12 +87,16 @@ static inline const void *usp_parcel_data(const union usp_parcel *parcel)
 
 /* Bytes of a slot. */
 size_t usp_message_slot(const struct usp_channel *channel);
+/* That of message `n`; `size` is what usp_message_slot() says. */
+static inline void *usp_buffer_slot(const struct usp_channel *channel, uint32_t n, size_t size)
+{
+    return channel->buffer + size * (n & channel->mask);
+}
 /* Puts bytes behind the last message. 0 or -ENOMEM. There is room. */
 int usp_buffer_put(struct usp_channel *channel, const void *data, size_t length);
 /* The length of message `n`, from `read` to `written`; of variable length. */
 size_t usp_buffer_length(const struct usp_channel *channel, uint32_t n);
-/* A message of so many bytes has entered, or left. After a crash they are counted anew. */
-void usp_buffer_passes(struct usp_channel *channel, enum usp_side side, size_t length);
+/* After a crash the bytes in the buffer are counted anew, where there is a limit to them. */
 void usp_buffer_count_bytes(struct usp_channel *channel);
 /* Takes the first message out into `value`. 0; or -errno, and it is still there. */
 int usp_buffer_get(struct usp_channel *channel, void *value);

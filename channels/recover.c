@@ -178,8 +178,7 @@ static void repair(struct usp_channel *channel, unsigned dead)
     for (uint32_t n = usp_counted(channel, USP_READER); n != usp_counted(channel, USP_WRITER); n++)
         disinherit(usp_buffer_block(channel, n),
                    channel->type == UVCSP_TYPE_END ? USP_BLOCK_END : USP_BLOCK_MESSAGE);
-    if (!usp_is_plain(channel) && channel->type != UVCSP_TYPE_END)
-        usp_buffer_count_bytes(channel);
+    usp_buffer_count_bytes(channel);
     disinherit((void *)(uintptr_t)channel->cause, USP_BLOCK_TEXT);
     disinherit(channel->buffer, USP_BLOCK_MESSAGE); /* a semaphore's may be just growing */
     if (channel->ended) {

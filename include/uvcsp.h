@@ -26,9 +26,9 @@
      uvcsp/names.h     the short names; `#define UVCSP_LONG_NAMES` before the include leaves them out
 
    Conventions of every function: 0 (UVCSP_OK) is done, a positive number is a condition of `enum
-   uvcsp_status`, a negative one is -errno. How long to
-   wait is a number: what is none gives -EINVAL and a line on stderr. A call from a thread other than the one that first used
-   the library in this operating-system process prints a line and aborts. */
+   uvcsp_status`, a negative one is -errno. How long to wait is a number: what is none gives
+   -EINVAL and a line on stderr. A call from a thread other than the one that first used the library in this
+   operating-system process prints a line and aborts. */
 #ifndef UVCSP_H
 #define UVCSP_H
 

@@ -104,11 +104,6 @@ static void serve(struct usp_slot *slot)
             close_orders(slot);
         uvcsp_bytes message;
         char c;
-        if (uvcsp_queue_get_into(slot->answers, &message, 0, "pool") == UVCSP_OK) { /* as a rule there is one, and a choice takes longer */
-            take_answer(slot, &message);
-            free(message.data);
-            continue;
-        }
         uvcsp_guard guards[] = {
             {.kind = UVCSP_GUARD_READ,
              .on = true,
@@ -120,7 +115,9 @@ static void serve(struct usp_slot *slot)
              .data = &c},
             UVCSP_WHEN(slot->doomed, UVCSP_ON_TIMEOUT(kill_after)),
         };
-        switch (uvcsp_alt_at(guards, 3, UVCSP_PRI, "pool")) {
+        /* as a rule there is an answer, and a choice takes longer */
+        bool has = uvcsp_queue_get_into(slot->answers, &message, 0, "pool") == UVCSP_OK;
+        switch (has ? GUARD_ANSWERS : uvcsp_alt_at(guards, 3, UVCSP_PRI, "pool")) {
         case GUARD_ANSWERS:
             take_answer(slot, &message);
             free(message.data);

@@ -112,7 +112,7 @@ void *uvcsp_queue_new_of(long maxsize, size_t size, enum uvcsp_type type, const 
         return NULL;
     }
     queue->unlimited = maxsize == 0;
-    queue->items->enough = maxsize == 0 && type != UVCSP_TYPE_PLAIN ? LARGEST : 0;
+    queue->items->enough = maxsize == 0 && type != UVCSP_TYPE_PLAIN && type != UVCSP_TYPE_END ? LARGEST : 0;
     return queue;
 }
 
