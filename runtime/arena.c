@@ -12,10 +12,11 @@
 #include "runtime/failpoint.h"
 #include "runtime/report.h"
 #include "runtime/spans.h"
+#include "runtime/valgrind.h"
 #include "runtime/young.h"
 
 #define LEAST ((size_t)16 << 20) /* where halving ends */
-#define FOR_VALGRIND ((size_t)256 << 20)
+#define FOR_VALGRIND ((size_t)256 << 20) /* which looks at every page of it when the program ends */
 #define MOST ((size_t)64 << 30)  /* of what is chosen by the machine's memory */
 #define AT_FIRST 4u
 #define PAGE_TABLE ((uintptr_t)2 << 20) /* so much does one map */
@@ -91,14 +92,6 @@ static size_t parse_size(const char *text)
     return bad || n > USP_ARENA_MAX >> shift ? 0 : (size_t)n << shift;
 }
 
-/* Which looks at every page of it when the program ends. Known by what it preloads, whether or not its headers were there at
-   the build. */
-static bool under_valgrind(void)
-{
-    const char *preloaded = getenv("LD_PRELOAD");
-    return preloaded && strstr(preloaded, "/vgpreload_");
-}
-
 int usp_arena_init(size_t size)
 {
     if (usp_region.base != NULL)
@@ -115,7 +108,7 @@ int usp_arena_init(size_t size)
             usp_report("UVCSP_ARENA=%s is less than 1M; it is 1M", text);
     }
     if (size == 0) {
-        size = under_valgrind() ? FOR_VALGRIND : memory_of_the_machine();
+        size = usp_under_valgrind() ? FOR_VALGRIND : memory_of_the_machine();
         least = LEAST;
     }
     if (size > USP_ARENA_MAX)

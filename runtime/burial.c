@@ -244,7 +244,7 @@ void usp_burial_deinit(void)
 
 void usp_burial_forget(void)
 {
-    if (USP_LOOKED_AT())
+    if (graves && usp_under_valgrind()) /* which would count them as lost */
         usp_burial_deinit();
     graves = NULL;
 }

@@ -463,11 +463,11 @@ void usp_supervise_forget(void)
 {
     close_inherited();
     watches = false; /* its descriptor is kept: usp_loop_forked() */
-    while (USP_LOOKED_AT() && children) {
-        struct child *child = children;
-        children = child->next;
-        free_child(child);
-    }
+    if (children && usp_under_valgrind()) /* which would count them as lost */
+        for (struct child *next; children; children = next) {
+            next = children->next;
+            free_child(children);
+        }
     children = NULL;
     n_children = 0;
     for (size_t i = 0; i < sizeof few / sizeof few[0]; i++)
