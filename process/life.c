@@ -207,7 +207,8 @@ int usp_process_inherit(struct usp_process *process)
     process->task = usp_task_new(process->kind->name);
     if (!process->task)
         return -ENOMEM;
-    usp_process_adopt(process);
+    if (!usp_process_is_plain(process))
+        usp_process_adopt(process);
     return 0;
 }
 
