@@ -26,19 +26,10 @@ struct request {
 struct usp_link_hooks usp_link_hooks;
 
 static struct link *links USP_YOUNG;
-struct link **usp_link_by_peer;
+struct link *usp_link_by_peer[USP_MAX_WORKERS];
 static unsigned n_queued USP_YOUNG, n_unquiet USP_YOUNG;
 static struct request *spare;
-static char *scratch;
-
-int usp_link_init(void)
-{
-    usp_link_by_peer = calloc(1, USP_MAX_WORKERS * sizeof *usp_link_by_peer + SCRATCH_SIZE);
-    if (!usp_link_by_peer)
-        return -ENOMEM;
-    scratch = (char *)(usp_link_by_peer + USP_MAX_WORKERS);
-    return 0;
-}
+static char scratch[SCRATCH_SIZE];
 
 /* Called where `confirmed`, `have` or `left` may have changed. */
 static void count_unquiet(struct link *link)
@@ -451,6 +442,4 @@ void usp_link_deinit(void)
     while (links)
         usp_links_close(links);
     usp_links_close_listener();
-    free(usp_link_by_peer);
-    usp_link_by_peer = NULL;
 }

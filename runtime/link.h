@@ -51,9 +51,6 @@ struct usp_link_hooks {
 };
 extern struct usp_link_hooks usp_link_hooks;
 
-/* In the root, before anything else here. 0 or -ENOMEM. */
-int usp_link_init(void);
-
 /* Is there a link that the peer is known to read? A connection that is only made may be turned
    away, for want of a descriptor there, and what was sent on it be lost; so messages go on links
    that have been answered. */

@@ -30,9 +30,8 @@ struct link {
     size_t left;          /* bytes of the payload still to come */
 };
 
-/* The link on which a frame to a worker goes. (On the heap, as all large tables: static data that a new worker
-   writes to should lie on few pages.) */
-extern struct link **usp_link_by_peer;
+/* The link on which a frame to a worker goes. */
+extern struct link *usp_link_by_peer[USP_MAX_WORKERS];
 
 /* A link with a pipe that is not open yet; `peer` may be USP_MAX_WORKERS. NULL: no memory. */
 struct link *usp_links_new(unsigned peer);

@@ -162,12 +162,7 @@ int usp_runtime_init(void)
     }
     memset(usp_shared, 0, sizeof *usp_shared);
     usp_shared->tag = USP_SHARED_TAG;
-    rc = usp_link_init();
-    if (rc == 0) {
-        rc = usp_sched_init();
-        if (rc < 0)
-            usp_link_deinit();
-    }
+    rc = usp_sched_init();
     if (rc < 0) {
         usp_arena_deinit();
         return rc;

@@ -205,7 +205,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     seen.closed = false;
     static struct usp_shared workers;
     usp_shared = &workers;
-    MUST(usp_link_by_peer || usp_link_init() == 0);
     struct link link = {.peer = USP_MAX_WORKERS};
     link.pipe.data = &link;
     links = &link;
