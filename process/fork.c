@@ -77,11 +77,11 @@ static void run_in_child(void *arg)
     }
 }
 
-int usp_fork_launch(struct usp_process *process, int worker, usp_ended_fn *ended, void *arg)
+int usp_fork_launch(struct usp_process *process, int worker, usp_ended_fn *ended, void *arg, bool rests)
 {
     int rc = worker;
     if (worker >= 0)
-        rc = usp_worker_fork((unsigned)worker, run_in_child, process, ended, arg);
+        rc = usp_worker_fork((unsigned)worker, run_in_child, process, ended, arg, rests);
     if (rc >= 0)
         return 0;
     char cause[200];

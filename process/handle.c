@@ -118,7 +118,7 @@ uvcsp_handle *uvcsp_spawn(uvcsp_process value)
         usp_worker_of((unsigned)worker)->handle_of = (uint16_t)(usp_worker_index() + 1);
     }
     if (rc == 0)
-        rc = usp_fork_launch(process, worker, worker_ended, handle);
+        rc = usp_fork_launch(process, worker, worker_ended, handle, false);
     usp_process_release(process);
     if (rc < 0)
         return no_handle(handle, rc);

@@ -30,6 +30,8 @@ struct order {
     void *arg;
     usp_ended_fn *ended;
     void *ended_arg;
+    bool rests; /* the parent, once it has forked */
+    bool held;  /* both on one processor: affinity.c */
     struct usp_fibre *requester;
     int watch, place; /* descriptors, or -1 */
     int orphan_signal; /* SIGRTMAX is a function, on a page that the child need not touch */
@@ -150,6 +152,8 @@ __attribute__((noreturn)) static void be_born(const struct order *order, pid_t p
     if (atomic_load(&self->birth) != birth ||
         !atomic_compare_exchange_strong(&self->birth, &birth, birth | (uint32_t)pid))
         stray();
+    if (order->held)
+        usp_affinity_release();
     self->pid = pid;
     usp_writing = 0;
     usp_loop_forked(order->watch, order->place);
@@ -263,6 +267,12 @@ static void inherit_stacks(struct usp_fibre *fibre, bool inherit)
         usp_stack_inherit(fibre, inherit);
 }
 
+/* Is there nobody else in this worker, who might run while it waits, or talk to the new one? */
+static bool is_alone(const struct usp_fibre *fibre)
+{
+    return usp_sched.n_live == (fibre->task->flags & USP_TASK_MAIN ? 0 : 1);
+}
+
 static void carry_out(void *arg)
 {
     struct order *order = arg;
@@ -282,10 +292,13 @@ static void carry_out(void *arg)
     flush_streams();
     sigprocmask(SIG_SETMASK, &all, &mask);
     inherit_stacks(order->requester, true);
+    order->held = order->rests && is_alone(order->requester) && usp_affinity_hold();
     pid_t pid = fork();
     if (pid == 0)
         be_born(order, parent, &mask);
     int error = errno;
+    if (order->held)
+        usp_affinity_release();
     inherit_stacks(order->requester, false);
     sigprocmask(SIG_SETMASK, &mask, NULL);
     close(order->place);
@@ -310,10 +323,12 @@ static void carry_out(void *arg)
 }
 
 int usp_worker_fork(unsigned index, void (*run)(void *), void *arg, usp_ended_fn *ended,
-                    void *ended_arg)
+                    void *ended_arg, bool rests)
 {
     struct order order = {
-        index, usp_worker_of(index)->generation, run, arg, ended, ended_arg, usp_current(), -1, -1, USP_SIGNAL_ORPHAN, 0};
+        .index = index, .generation = usp_worker_of(index)->generation, .run = run, .arg = arg, .ended = ended,
+        .ended_arg = ended_arg, .rests = rests, .requester = usp_current(), .watch = -1, .place = -1,
+        .orphan_signal = USP_SIGNAL_ORPHAN};
     usp_on_loop_stack(carry_out, &order);
     return order.result;
 }

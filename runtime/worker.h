@@ -169,9 +169,10 @@ typedef void usp_ended_fn(void *arg, int code, const char *how);
 int usp_worker_reserve(const char *name);
 void usp_worker_release(unsigned index);
 /* Forks a worker that calls run(arg) on its loop's stack, to make its first fibres, and ends when its last
-   fibre has. 0; or -errno, and then there is no worker, and the record is the caller's to release. */
+   fibre has. `rests`: the caller is about to wait. 0; or -errno, and then there is no worker, and the record is the
+   caller's to release. */
 int usp_worker_fork(unsigned index, void (*run)(void *), void *arg, usp_ended_fn *ended,
-                    void *ended_arg);
+                    void *ended_arg, bool rests);
 /* Children of this worker that have not ended. */
 unsigned usp_worker_children(void);
 /* Sends a signal to a child of this worker; does nothing when it has ended. */
@@ -231,6 +232,10 @@ void usp_processor_back(void);
 uint64_t usp_processor_yield(void);
 /* The same, if that other worker, which has just been woken for what lies in the caches, most likely shares the processor. */
 void usp_processor_lend(unsigned worker);
+/* The calling thread can run only where it is, and so can what it forks, until each of them is released. False: it could
+   not be had, or there is only one processor; nothing has changed. */
+bool usp_affinity_hold(void);
+void usp_affinity_release(void);
 /* In a worker that begins. */
 void usp_linger_reset(void);
 /* The same, in a new worker: what the environment says is known. */

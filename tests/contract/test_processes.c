@@ -1,5 +1,7 @@
 /* Processes: parameters, PAR, CO, SEQ, WORKER, replicators and how they nest, what is deferred, and
    the snapshot that a worker is of its parent. */
+#include <sched.h>
+
 #include "tests/contract/contract.h"
 
 /* ---- parameters ---- */
@@ -386,6 +388,35 @@ TEST(the_first_process_of_a_worker_waits_while_others_of_it_come_and_go, .times 
         ck_assert_int_eq(uvcsp_join(handle, 20), UVCSP_OK);
         ck_assert_int_eq(uvcsp_exit_code(handle), 0);
     }
+}
+
+struct processors {
+    cpu_set_t set;
+};
+
+PROCESS(tells_its_processors, OUT(struct processors, out))
+{
+    struct processors mine;
+    MUST(sched_getaffinity(0, sizeof mine.set, &mine.set) == 0);
+    WRITE(out, mine);
+}
+
+TEST(workers_may_run_wherever_their_parent_may_and_it_still_may_afterwards, .times = 2)
+{
+    cpu_set_t set, after;
+    ck_assert_int_eq(sched_getaffinity(0, sizeof set, &set), 0);
+    for (int i = CPU_SETSIZE - 1; _i == 1 && i >= 0 && CPU_COUNT(&set) > 1; i--)
+        CPU_CLR(i, &set); /* to one */
+    ck_assert_int_eq(sched_setaffinity(0, sizeof set, &set), 0);
+    CHAN(struct processors) c = CHANNEL(struct processors, .capacity = 2);
+    IN_END(struct processors) in = IN_OF(c);
+    ck_assert_int_eq(PAR(tells_its_processors(c), tells_its_processors(c)), 0);
+    for (int i = 0; i < 2; i++) {
+        struct processors its = READ(in);
+        ck_assert(CPU_EQUAL(&its.set, &set));
+    }
+    ck_assert_int_eq(sched_getaffinity(0, sizeof after, &after), 0);
+    ck_assert(CPU_EQUAL(&after, &set));
 }
 
 SUITE("processes", .before = default_signals, .after = uvcsp_shutdown)

@@ -9,17 +9,22 @@
 
 #include "tests/contract/contract.h"
 
-static void refuse_pidfds(int error)
+static void refuse(int number, int error)
 {
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)number, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
     MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
     MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+static void refuse_pidfds(int error)
+{
+    refuse(SYS_pidfd_open, error);
     /* valgrind has none in any case, and says so before the kernel is asked */
     MUST(syscall(SYS_pidfd_open, getpid(), 0) == -1 && (errno == error || house_valgrind()));
 }
@@ -114,6 +119,15 @@ TEST(a_worker_whose_parent_was_killed_is_taken_over_by_the_root)
     int status = uvcsp_read_timeout(in, &x, 10);
     free(house_captured());
     ck_assert_int_eq(status, UVCSP_POISONED);
+}
+
+TEST(workers_start_where_a_set_of_processors_can_neither_be_asked_nor_asked_for, .times = 2)
+{
+    refuse(_i ? SYS_sched_setaffinity : SYS_sched_getaffinity, EPERM);
+    CHAN(int) c = CHANNEL(int, .capacity = 1);
+    IN_END(int) in = IN_OF(c);
+    ck_assert_int_eq(PAR(parent_of_two(c)), 0);
+    ck_assert_int_eq(READ(in), 4950);
 }
 
 SUITE("sandbox", .before = default_signals, .after = uvcsp_shutdown)
