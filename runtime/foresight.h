@@ -5,7 +5,9 @@
    hop in a ring of 100,000. But networks do the same over and over. So each fibre remembers who was resumed FORESIGHT turns
    after it the last time, and the memory of that one is asked for when it is its turn again. (Temporal prefetching, done by the
    scheduler: Wenisch et al., "Temporal Streaming of Shared Memory", ISCA 2005.) It is judged by how often that was right, and
-   nothing is asked for where it is wrong as a rule, as in a sieve, where it is right in one of four.
+   nothing is asked for where it is wrong as a rule, as in a sieve, where it is right in one of four. Where it still is after
+   some rounds nothing is remembered either, for that is a line of the cache more for each process; it is tried
+   again later, and then later still.
 
    What is remembered are addresses, which may be of what has gone since: they are asked for, never loaded from. The fibres in
    `recent` are written to: a stack that has been given back keeps its record (stack.c). */
@@ -21,8 +23,11 @@
 
 static inline bool usp_foresees(void)
 {
-    return usp_sched.n_live >= USP_FORESIGHT_FROM;
+    return usp_sched.n_live >= usp_sched.foresight.from;
 }
+
+/* Called by the loop's fibre, at each of its turns: has a trial ended, or the rest after one? */
+void usp_foresight_look(void);
 
 /* Where usp_foresees(): `fibre` is about to be resumed. `one`, `another`: what else it needs then, or NULL. */
 static inline __attribute__((always_inline)) void usp_foresee(struct usp_fibre *fibre, const void *one, const void *another)

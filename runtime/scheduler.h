@@ -32,6 +32,9 @@
 struct usp_foresight {
     unsigned turn;
     unsigned trust; /* one more for each that was expected */
+    uint64_t from;  /* so many live fibres, USP_FORESIGHT_FROM; UINT64_MAX while it rests */
+    unsigned until; /* the turn at which it is judged */
+    unsigned rests; /* so many rounds the next time; 0: it has not been tried yet */
     struct usp_fibre *recent[USP_FORESIGHT];
 };
 
