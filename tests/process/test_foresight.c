@@ -23,6 +23,11 @@ static bool trusts(void)
     return trust() >= USP_ENOUGH_TRUST;
 }
 
+static bool rests(void)
+{
+    return usp_sched.foresight.from != USP_FORESIGHT_FROM;
+}
+
 PROCESS(passes_on, IN(int, in), OUT(int, out))
 {
     for (int i = 0; i < ROUNDS; i++)
@@ -66,12 +71,11 @@ TEST(where_there_are_few_processes_nobody_is_remembered)
 
 PROCESS(listens, IN(int, in), VAL(long *, sum))
 {
-    int x;
-    while (uvcsp_read(in, &x) == UVCSP_OK)
-        *sum += x;
+    for (;;)
+        *sum += READ(in);
 }
 
-PROCESS(writes_to_anyone, VAL(CHAN(int) *, c), VAL(bool *, trusted))
+PROCESS(writes_to_anyone, VAL(CHAN(int) *, c), VAL(bool *, trusted), VAL(bool *, rested))
 {
     static OUT_END(int) out[MANY];
     for (int i = 0; i < MANY; i++)
@@ -81,22 +85,40 @@ PROCESS(writes_to_anyone, VAL(CHAN(int) *, c), VAL(bool *, trusted))
         random = random * 6364136223846793005u + 1442695040888963407u;
         WRITE(out[(random >> 33) % MANY], 1);
         *trusted = *trusted || trusts();
+        *rested = *rested || rests();
     }
     for (int i = 0; i < MANY; i++)
         POISON(out[i]);
 }
 
-TEST(processes_that_run_in_any_order_are_not_foreseen)
+/* Has nobody been remembered for a while? */
+static bool go_in_any_order(void)
 {
     static CHAN(int) c[MANY];
     ck_assert_int_eq(CHANNELS(int, c, MANY), 0);
     long sum = 0;
-    bool trusted = false;
-    ck_assert_int_ge(CO_FOR(i, MANY + 1, i < MANY ? listens(c[i], &sum) : writes_to_anyone(c, &trusted)), 0);
+    bool trusted = false, rested = false;
+    ck_assert_int_ge(CO_FOR(i, MANY + 1, i < MANY ? listens(c[i], &sum) : writes_to_anyone(c, &trusted, &rested)), 0);
     ck_assert_int_eq(sum, MESSAGES);
     ck_assert(!trusted);
     for (int i = 0; i < MANY; i++)
         uvcsp_channel_free(c[i]);
+    return rested;
+}
+
+TEST(processes_that_run_in_any_order_are_not_foreseen_and_soon_nobody_is_remembered)
+{
+    ck_assert_int_eq(go_in_any_order(), FORESEES);
+}
+
+TEST(it_is_tried_again_when_a_worker_has_done_something_else_for_a_while)
+{
+    go_in_any_order();
+    bool foreseen = false;
+    for (int i = 0; i < 10 && !foreseen; i++)
+        foreseen = goes_around(MANY);
+    ck_assert_int_eq(foreseen, FORESEES);
+    ck_assert(!FORESEES || !rests());
 }
 
 TEST(who_has_ended_is_remembered_without_harm)
