@@ -23,10 +23,10 @@
 
 static inline bool usp_foresees(void)
 {
-    return usp_sched.n_live >= usp_sched.foresight.from;
+    return usp_sched.foresight.now;
 }
 
-/* Called by the loop's fibre, at each of its turns: has a trial ended, or the rest after one? */
+/* Called by the loop's fibre, at each of its turns: are there enough fibres, has a trial ended, or the rest after one? */
 void usp_foresight_look(void);
 
 /* Where usp_foresees(): `fibre` is about to be resumed. `one`, `another`: what else it needs then, or NULL. */

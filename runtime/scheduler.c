@@ -405,7 +405,6 @@ int usp_sched_init(void)
         return rc;
     usp_set_worker(0);
     usp_sched.polled = usp_ticks() + GRACE_TICKS;
-    usp_sched.foresight.from = USP_FORESIGHT_FROM;
     usp_sched.current = &main_fibre;
     usp_seed_from_environment();
     usp_seed();
@@ -433,7 +432,6 @@ void usp_sched_adopt(unsigned worker)
     usp_stack_forget();
     memset(&usp_sched, 0, sizeof usp_sched);
     usp_set_worker(worker);
-    usp_sched.foresight.from = USP_FORESIGHT_FROM;
     usp_sched.loop_fibre = loop_fibre;
     usp_sched.current = loop_fibre;
     loop_fibre->sources = NULL;

@@ -32,9 +32,10 @@
 struct usp_foresight {
     unsigned turn;
     unsigned trust; /* one more for each that was expected */
-    uint64_t from;  /* so many live fibres, USP_FORESIGHT_FROM; UINT64_MAX while it rests */
-    unsigned until; /* the turn at which it is judged */
-    unsigned rests; /* so many rounds the next time; 0: it has not been tried yet */
+    bool now;       /* fibres are remembered */
+    bool rests;     /* they are not, for that has been in vain lately */
+    unsigned until; /* the turn at which a trial or a rest ends */
+    unsigned rest;  /* how long the next one is, in rounds; 0: it has not been tried yet */
     struct usp_fibre *recent[USP_FORESIGHT];
 };
 

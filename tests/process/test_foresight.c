@@ -25,7 +25,7 @@ static bool trusts(void)
 
 static bool rests(void)
 {
-    return usp_sched.foresight.from != USP_FORESIGHT_FROM;
+    return usp_sched.foresight.rests;
 }
 
 PROCESS(passes_on, IN(int, in), OUT(int, out))
