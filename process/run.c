@@ -271,7 +271,7 @@ static int run_forked(struct batch *batch)
         if (workers[i] >= 0)
             usp_worker_of((unsigned)workers[i])->waiter = join.task;
     for (size_t i = 0; rc == 0 && i < batch->n; i++)
-        if (usp_fork_launch(batch->all[i], workers[i], member_ended, &join, i + 1 == batch->n) < 0) {
+        if (usp_fork_launch(batch->all[i], workers[i], member_ended, &join, batch->n == 1) < 0) {
             join.failed++;
             join.left--;
         }

@@ -1,16 +1,26 @@
-/* On which processor a new worker begins.
+/* On which processor the only worker of a PAR begins: on its parent's, which is about to sleep.
 
-   The kernel puts a new process on an idle processor. For the last worker of a PAR that is the wrong one: its parent is
-   about to sleep, so the processor where its memory lies in the caches is free at once, and an idle one has to be woken
-   first; and where one was found for each of the others, this is the one that is left. So the parent says that it can run
-   only where it is, forks, and takes that back, as the child does as the first that it does.
+   The memory of the two lies in the caches there. Elsewhere a processor may have to be woken first, and each page, page table
+   and counter that both write to goes from one cache to the other. So the parent says that it can run only where it is,
+   forks, and both take that back at once. With more than one worker the choice is the kernel's, which knows where each of
+   them is.
+
+   What the program asks for in handlers of its own (pthread_atfork), threads that it starts there, say, is not to inherit
+   that. So ours are registered before those of anybody who comes later: then they are the last before
+   the fork, and the first after it.
 
    A set of processors that was asked for is kept by the kernel for ever, even where the machine or the group gets more of
-   them later. So where the set was what is to be had at all, what is asked for in the end is: all. */
+   them later. So where the set was what is to be had at all, what is asked for in the end is: all. Where
+   it was a smaller one, it is asked for as it was found, which is what was asked for as long as all of those are to be had.
+
+   A filter of system calls may kill who asks for one that it does not know: where there is any, nothing is asked. */
 #include <limits.h>
+#include <pthread.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/prctl.h>
 
+#include "runtime/failpoint.h"
 #include "runtime/syscall.h"
 #include "runtime/worker.h"
 
@@ -21,11 +31,14 @@ struct set {
     unsigned long bits[LONGS];
 };
 
+static _Thread_local bool wanted; /* by this thread: others may fork as well */
+
 static struct {
-    long size;         /* of a set, in bytes */
-    struct set found;  /* what the worker was allowed when it was last held ... */
-    struct set asked;  /* ... and what to ask for to get that back */
-} known;
+    bool held;
+    long size;       /* of a set, in bytes */
+    struct set here; /* what was asked for ... */
+    struct set back; /* ... and what is to be asked for to have what was there before */
+} hold;
 
 static long get(struct set *set)
 {
@@ -50,36 +63,60 @@ static bool has_several(const struct set *set, long size)
     return n > 1;
 }
 
-static void get_to_know(const struct set *found, long size)
+/* What to ask for to have what was found. It is asked for, too. */
+static struct set same_again(const struct set *found, long size)
 {
     struct set all, most;
     memset(&all, 0xff, sizeof all);
-    bool is_all = ask_for(&all, size) && get(&most) == size && is_same(&most, found, size);
-    known.size = size;
-    known.found = *found;
-    known.asked = is_all ? all : *found;
+    if (ask_for(&all, size) && get(&most) == size && is_same(&most, found, size))
+        return all;
+    (void)ask_for(found, size);
+    return *found;
 }
 
-bool usp_affinity_hold(void)
+/* (-EINVAL: by a kernel that has no filters.) */
+static bool is_filtered(void)
 {
-    struct set found, here = {{0}};
+    long mode = usp_syscall(SYS_prctl, PR_GET_SECCOMP, 0, 0, 0);
+    return mode != 0 && mode != -EINVAL;
+}
+
+static void before_fork(void)
+{
+    if (!wanted)
+        return;
+    struct set found;
     long size = get(&found);
     int processor = sched_getcpu();
     if (size <= 0 || processor < 0 || processor >= size * CHAR_BIT || !has_several(&found, size))
-        return false;
-    if (known.size != size || !is_same(&found, &known.found, size))
-        get_to_know(&found, size);
-    here.bits[(size_t)processor / BITS] = 1ul << ((size_t)processor % BITS);
-    if (ask_for(&here, size))
-        return true;
-    usp_affinity_release();
-    return false;
+        return;
+    hold.size = size;
+    hold.back = same_again(&found, size);
+    memset(&hold.here, 0, sizeof hold.here);
+    hold.here.bits[(size_t)processor / BITS] = 1ul << ((size_t)processor % BITS);
+    hold.held = ask_for(&hold.here, size);
+    USP_FAILPOINT("held-to-fork");
 }
 
-void usp_affinity_release(void)
+/* Unless somebody else has asked for another set meanwhile. */
+static void after_fork(void)
 {
-    struct set all;
+    struct set now, all;
+    bool held = wanted && hold.held;
+    wanted = hold.held = false;
+    if (!held || (get(&now) == hold.size && !is_same(&now, &hold.here, hold.size)))
+        return;
     memset(&all, 0xff, sizeof all);
-    if (!ask_for(&known.asked, known.size)) /* none of them is left */
-        (void)ask_for(&all, known.size);
+    if (!ask_for(&hold.back, hold.size)) /* none of them is left */
+        (void)ask_for(&all, hold.size);
+}
+
+__attribute__((constructor(101))) static void be_the_first(void)
+{
+    pthread_atfork(before_fork, after_fork, after_fork);
+}
+
+void usp_affinity_stay(void)
+{
+    wanted = !is_filtered();
 }

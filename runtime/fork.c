@@ -31,7 +31,6 @@ struct order {
     usp_ended_fn *ended;
     void *ended_arg;
     bool rests; /* the parent, once it has forked */
-    bool held;  /* both on one processor: affinity.c */
     struct usp_fibre *requester;
     int watch, place; /* descriptors, or -1 */
     int orphan_signal; /* SIGRTMAX is a function, on a page that the child need not touch */
@@ -152,8 +151,6 @@ __attribute__((noreturn)) static void be_born(const struct order *order, pid_t p
     if (atomic_load(&self->birth) != birth ||
         !atomic_compare_exchange_strong(&self->birth, &birth, birth | (uint32_t)pid))
         stray();
-    if (order->held)
-        usp_affinity_release();
     self->pid = pid;
     usp_writing = 0;
     usp_loop_forked(order->watch, order->place);
@@ -267,10 +264,12 @@ static void inherit_stacks(struct usp_fibre *fibre, bool inherit)
         usp_stack_inherit(fibre, inherit);
 }
 
-/* Is there nobody else in this worker, who might run while it waits, or talk to the new one? */
+/* Is there nobody else, neither in this worker, who might run while it waits or talk to the new one, nor started by it, who
+   might be on this processor? */
 static bool is_alone(const struct usp_fibre *fibre)
 {
-    return usp_sched.n_live == (fibre->task->flags & USP_TASK_MAIN ? 0 : 1);
+    return usp_sched.n_live == (fibre->task->flags & USP_TASK_MAIN ? 0 : 1) && !usp_sched.head &&
+           usp_worker_children() == 0;
 }
 
 static void carry_out(void *arg)
@@ -292,13 +291,12 @@ static void carry_out(void *arg)
     flush_streams();
     sigprocmask(SIG_SETMASK, &all, &mask);
     inherit_stacks(order->requester, true);
-    order->held = order->rests && is_alone(order->requester) && usp_affinity_hold();
+    if (order->rests && is_alone(order->requester))
+        usp_affinity_stay();
     pid_t pid = fork();
     if (pid == 0)
         be_born(order, parent, &mask);
     int error = errno;
-    if (order->held)
-        usp_affinity_release();
     inherit_stacks(order->requester, false);
     sigprocmask(SIG_SETMASK, &mask, NULL);
     close(order->place);

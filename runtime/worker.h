@@ -232,10 +232,8 @@ void usp_processor_back(void);
 uint64_t usp_processor_yield(void);
 /* The same, if that other worker, which has just been woken for what lies in the caches, most likely shares the processor. */
 void usp_processor_lend(unsigned worker);
-/* The calling thread can run only where it is, and so can what it forks, until each of them is released. False: it could
-   not be had, or there is only one processor; nothing has changed. */
-bool usp_affinity_hold(void);
-void usp_affinity_release(void);
+/* What the calling thread forks next begins on the processor on which the thread is, if that can be had. */
+void usp_affinity_stay(void);
 /* In a worker that begins. */
 void usp_linger_reset(void);
 /* The same, in a new worker: what the environment says is known. */

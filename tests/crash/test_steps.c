@@ -2,6 +2,9 @@
    n-th mark that it passes, until it gets through its work alive. Each time the survivors have to
    end within a second, PAR counts the dead, nothing is left behind, and the ledger balances: what
    was refused reached nobody, what was sent reached somebody at most once. */
+#include <sched.h>
+#include <sys/prctl.h>
+
 #include "tests/crash/victims.h"
 
 /* ---- networks, each with a victim ---- */
@@ -351,9 +354,17 @@ WALK(a_child_at_its_birth)
 
 static int n_missed;
 
+/* Where system calls are filtered, or there is but one processor, no parent is held. */
+static bool is_optional(const char *name)
+{
+    cpu_set_t allowed;
+    return strcmp(name, "held-to-fork") == 0 &&
+           (sched_getaffinity(0, sizeof allowed, &allowed) < 0 || CPU_COUNT(&allowed) == 1 || prctl(PR_GET_SECCOMP) != 0);
+}
+
 static void miss(const char *name, bool passed)
 {
-    if (passed)
+    if (passed || is_optional(name))
         return;
     fprintf(stderr, "no network here passes the mark '%s'\n", name);
     n_missed++;

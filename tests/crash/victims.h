@@ -255,6 +255,7 @@ PROCESS(parent, OUT(int, out), VAL(int, who), VAL(enum role, role), VAL(enum rol
     PAR(child(out, who * EACH), child(out, who * EACH + 1));
     uvcsp_handle *handle = SPAWN(child(out, who * EACH + 2));
     uvcsp_join(handle, -1);
+    PAR(child(out, who * EACH + 3));
 }
 
 PROCESS(crasher, OUT(int, out), VAL(int, id))
