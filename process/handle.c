@@ -119,6 +119,7 @@ uvcsp_handle *uvcsp_spawn(uvcsp_process value)
     }
     if (rc == 0)
         rc = usp_fork_launch(process, worker, worker_ended, handle, false);
+    usp_worker_watch();
     usp_process_release(process);
     if (rc < 0)
         return no_handle(handle, rc);

@@ -275,6 +275,7 @@ static int run_forked(struct batch *batch)
             join.failed++;
             join.left--;
         }
+    usp_worker_watch();
     for (size_t i = 0; i < batch->n; i++)
         usp_process_release(batch->all[i]);
     if (workers != few)

@@ -60,7 +60,7 @@ static void orphan_children_of(unsigned index)
 
 void usp_supervise_hand_over(void)
 {
-    if (!usp_worker_is_root())
+    if (!usp_worker_is_root() && usp_worker_had_children()) /* to look for them is to map the whole table */
         orphan_children_of(usp_worker_index());
 }
 

@@ -8,17 +8,16 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/single_threaded.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "runtime/arena.h"
+#include "runtime/burial.h"
 #include "runtime/failpoint.h"
 #include "runtime/fork.h"
 #include "runtime/link.h"
 #include "runtime/report.h"
 #include "runtime/stack.h"
 #include "runtime/syscall.h"
-#include "runtime/watch.h"
 #include "runtime/worker.h"
 
 #define GRACE_MS 2000 /* between SIGTERM and SIGKILL for a worker whose parent has died */
@@ -280,7 +279,7 @@ static void carry_out(void *arg)
     if (order->result == 0)
         order->result = usp_loop_before_fork();
     order->watch = usp_supervise_watch();
-    order->place = order->result == 0 ? usp_loop_place() : -1; /* where the child's pidfd will be */
+    order->place = order->result == 0 ? usp_loop_place(usp_supervise_unwatched()) : -1; /* where the child's pidfd will be */
     if (order->result == 0 && order->place < 0)
         order->result = order->place;
     if (order->result < 0)
@@ -306,18 +305,25 @@ static void carry_out(void *arg)
     }
     USP_FAILPOINT("parent-forked");
     child->pid = pid;
-    int fd = usp_watch_open(pid);
-    int rc = fd < 0 ? fd : usp_supervise_add(order->index, pid, fd, order->ended, order->ended_arg);
+    int rc = usp_supervise_add(order->index, pid, order->ended, order->ended_arg);
     if (rc < 0) { /* a child that cannot be watched must not be */
         kill(pid, SIGKILL);
-        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-            ;
+        usp_reap(pid);
         usp_supervise_lost(order->index, strerror(-rc), order->ended, order->ended_arg);
-        return;
     }
+}
+
+static void watch_new(void *arg)
+{
+    (void)arg;
+    usp_supervise_watch_new();
     USP_FAILPOINT("parent-watches");
-    if (!atomic_exchange(&child->counted, 1))
-        atomic_fetch_add(&usp_shared->n_running, 1);
+}
+
+void usp_worker_watch(void)
+{
+    if (usp_supervise_unwatched() > 0)
+        usp_on_loop_stack(watch_new, NULL);
 }
 
 int usp_worker_fork(unsigned index, void (*run)(void *), void *arg, usp_ended_fn *ended,

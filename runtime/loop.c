@@ -168,10 +168,14 @@ static void list_handle(uv_handle_t *handle)
     }
 }
 
-int usp_loop_place(void)
+int usp_loop_place(unsigned ahead)
 {
-    int fd = fcntl(usp_sched.loop ? uv_backend_fd(usp_sched.loop) : kept[0], F_DUPFD_CLOEXEC, 0);
-    return fd < 0 ? -errno : fd;
+    static int first;
+    int fd = fcntl(usp_sched.loop ? uv_backend_fd(usp_sched.loop) : kept[0], F_DUPFD_CLOEXEC,
+                   ahead > 0 ? first + (int)ahead : 0);
+    if (ahead == 0)
+        first = fd;
+    return fd >= 0 ? fd : errno == EINVAL ? -EMFILE : -errno; /* EINVAL: it is beyond the limit */
 }
 
 int usp_loop_before_fork(void)

@@ -24,7 +24,7 @@ struct child {
     struct child *next;
     unsigned index;
     pid_t pid;
-    int fd;
+    int fd; /* its pidfd; -1 until it is watched */
     usp_ended_fn *ended;
     void *arg;
 };
@@ -40,8 +40,7 @@ static uv_poll_t any_pidfd;
 
 static struct child *children USP_YOUNG;
 static struct child few[8] USP_YOUNG; /* whose index is not 0 are in use */
-static unsigned n_children USP_YOUNG;
-static uint32_t orphans_seen USP_YOUNG;
+static unsigned n_children USP_YOUNG, n_unwatched USP_YOUNG;
 static bool looking USP_YOUNG;
 
 unsigned usp_worker_children(void)
@@ -77,16 +76,16 @@ static void unlink_child(struct child *child)
     n_children--;
 }
 
-static void uncount(struct usp_worker *worker)
+void usp_uncount(struct usp_worker *worker)
 {
     if (atomic_exchange(&worker->counted, 0))
         atomic_fetch_sub(&usp_shared->n_running, 1);
     usp_sched_count_run();
 }
 
-static void end_badly(unsigned index, int code, const char *how, usp_ended_fn *ended, void *arg)
+void usp_end_badly(unsigned index, int code, const char *how, usp_ended_fn *ended, void *arg)
 {
-    uncount(usp_worker_of(index));
+    usp_uncount(usp_worker_of(index));
     if (how)
         usp_report("%s", how);
     usp_bury(index, how);
@@ -101,7 +100,13 @@ void usp_supervise_lost(unsigned index, const char *why, usp_ended_fn *ended, vo
     snprintf(how, sizeof how,
              "worker of '%s' (pid %d) could not be watched: %s; it was killed by signal %d",
              worker->name, (int)worker->pid, why, SIGKILL);
-    end_badly(index, -SIGKILL, how, ended, arg);
+    usp_end_badly(index, -SIGKILL, how, ended, arg);
+}
+
+void usp_reap(pid_t pid)
+{
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
 }
 
 static struct child *new_child(void)
@@ -137,17 +142,17 @@ static void child_ended(struct child *child)
     struct usp_worker *worker = usp_worker_of(child->index);
     int code = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
     if (code == 0 && atomic_load(&worker->state) == USP_WORKER_ENDED) {
-        uncount(worker);
+        usp_uncount(worker);
         usp_link_ended(child->index);
         usp_worker_release(child->index);
         if (child->ended)
             child->ended(child->arg, 0, NULL);
     } else if (code == 0) { /* by exit(0), or a program that it has become has ended well: no blame */
-        end_badly(child->index, 0, NULL, child->ended, child->arg);
+        usp_end_badly(child->index, 0, NULL, child->ended, child->arg);
     } else {
         char how[200];
         usp_describe_end(worker, code, how, sizeof how);
-        end_badly(child->index, code, how, child->ended, child->arg);
+        usp_end_badly(child->index, code, how, child->ended, child->arg);
     }
     if (!child->ended && usp_worker_hooks.orphan_ended)
         usp_worker_hooks.orphan_ended();
@@ -207,7 +212,7 @@ static int watch_all(void)
     pidfds = fd;
     watches = true;
     for (const struct child *child = children; child && rc == 0; child = child->next)
-        rc = watch(child);
+        rc = child->fd < 0 ? 0 : watch(child);
     return rc;
 }
 
@@ -256,31 +261,55 @@ bool usp_supervise_doze(void)
     return !fds[0].revents;
 }
 
-int usp_supervise_add(unsigned index, pid_t pid, int fd, usp_ended_fn *ended, void *arg)
+int usp_supervise_add(unsigned index, pid_t pid, usp_ended_fn *ended, void *arg)
 {
     struct child *child = new_child();
-    int rc = child ? 0 : -ENOMEM;
-    if (rc == 0) {
-        child->index = index;
-        child->pid = pid;
-        child->fd = fd;
-        if (usp_sched.loop)
-            rc = watch_all();
-        if (rc == 0 && watches)
-            rc = watch(child);
-    }
-    if (rc < 0) {
-        close(fd);
-        if (child)
-            free_child(child);
-        return rc;
-    }
-    child->ended = ended;
-    child->arg = arg;
-    child->next = children;
+    if (!child)
+        return -ENOMEM;
+    *child = (struct child){children, index, pid, -1, ended, arg};
     children = child;
     n_children++;
+    n_unwatched++;
+    if (!atomic_exchange(&usp_worker_of(index)->counted, 1))
+        atomic_fetch_add(&usp_shared->n_running, 1);
     return 0;
+}
+
+unsigned usp_supervise_unwatched(void)
+{
+    return n_unwatched;
+}
+
+static int begin_to_watch(struct child *child)
+{
+    n_unwatched--;
+    child->fd = usp_watch_open(child->pid);
+    if (child->fd < 0)
+        return child->fd;
+    int rc = usp_sched.loop ? watch_all() : 0;
+    return rc == 0 && watches ? watch(child) : rc;
+}
+
+/* One that cannot be watched must not be. */
+static void give_up(struct child *child, int error)
+{
+    kill(child->pid, SIGKILL);
+    usp_reap(child->pid);
+    if (child->fd >= 0)
+        close(child->fd);
+    unlink_child(child);
+    usp_supervise_lost(child->index, strerror(-error), child->ended, child->arg);
+    free_child(child);
+}
+
+void usp_supervise_watch_new(void)
+{
+    for (struct child *child = children, *next; child && n_unwatched > 0; child = next) {
+        next = child->next;
+        int rc = child->fd < 0 ? begin_to_watch(child) : 0;
+        if (rc < 0)
+            give_up(child, rc);
+    }
 }
 
 void usp_worker_signal(unsigned index, int signum)
@@ -342,82 +371,6 @@ void usp_worker_end_children(void)
     usp_supervise_hand_over();
 }
 
-/* Waits for one that is about to end. */
-static void reap(pid_t pid)
-{
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-}
-
-/* A worker whose parent has ended. */
-static void take_over(unsigned index)
-{
-    struct usp_worker *worker = usp_worker_of(index);
-    uint64_t birth = (uint64_t)worker->generation << 32;
-    siginfo_t info;
-    worker->waiter = NULL; /* it was a task of the dead one's */
-    char how[200];
-    if (atomic_compare_exchange_strong(&worker->birth, &birth, birth | USP_UNBORN)) {
-        snprintf(how, sizeof how, "no worker was started for process '%s': its parent has ended",
-                 worker->name);
-        /* its parent knew it: it was killed before it could say so itself, or is to find out that it is not to be */
-        if (worker->pid > 0 && atomic_load(&worker->state) == USP_WORKER_RESERVED &&
-            waitid(P_PID, (id_t)worker->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
-            kill(worker->pid, SIGKILL);
-            reap(worker->pid);
-        }
-        end_badly(index, 0, how, NULL, NULL);
-        return;
-    }
-    pid_t pid = (pid_t)(uint32_t)birth;
-    if ((uint32_t)birth != USP_UNBORN &&
-        waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
-        int fd = usp_watch_open(pid);
-        int rc = fd < 0 ? fd : usp_supervise_add(index, pid, fd, NULL, NULL);
-        if (rc == 0) {
-            if (!atomic_exchange(&worker->counted, 1))
-                atomic_fetch_add(&usp_shared->n_running, 1);
-            return;
-        }
-        kill(pid, SIGKILL);
-        reap(pid);
-        usp_supervise_lost(index, strerror(-rc), NULL, NULL);
-        return;
-    }
-    /* its parent has reaped it and then ended */
-    uint32_t state = atomic_load(&worker->state);
-    if (state == USP_WORKER_ENDED) {
-        uncount(worker);
-        usp_worker_release(index);
-        return;
-    }
-    snprintf(how, sizeof how, "worker of '%s' (pid %d) has ended with its parent", worker->name,
-             (int)pid);
-    if (state == USP_WORKER_RUNNING)
-        usp_report("%s", how);
-    uncount(worker);
-    usp_bury(index, how);
-}
-
-static void reap_strays(void)
-{
-    for (size_t i = 0; i < sizeof usp_shared->strays / sizeof usp_shared->strays[0]; i++) {
-        pid_t pid = atomic_exchange(&usp_shared->strays[i], 0);
-        if (pid > 0)
-            reap(pid);
-    }
-}
-
-static void take_over_orphans(void)
-{
-    orphans_seen = atomic_load(&usp_shared->orphans);
-    reap_strays();
-    uint32_t n = atomic_load(&usp_shared->n_records);
-    for (unsigned i = 1; i < n; i++)
-        if (atomic_exchange(&usp_worker_of(i)->orphan, 0))
-            take_over(i);
-}
-
 static bool is_over(void)
 {
     return atomic_load_explicit(&usp_shared->over, memory_order_relaxed) == USP_TO_END;
@@ -426,7 +379,7 @@ static bool is_over(void)
 bool usp_supervise_pending(void)
 {
     return usp_burial_pending() ||
-           (usp_worker_is_root() && (atomic_load(&usp_shared->orphans) != orphans_seen || is_over()));
+           (usp_worker_is_root() && (usp_orphans_pending() || is_over()));
 }
 
 void usp_supervise_look(void)
@@ -435,8 +388,8 @@ void usp_supervise_look(void)
         return;
     looking = true;
     usp_burial_look();
-    if (usp_worker_is_root() && atomic_load(&usp_shared->orphans) != orphans_seen)
-        take_over_orphans();
+    if (usp_worker_is_root() && usp_orphans_pending())
+        usp_orphans_look();
     looking = false;
     if (usp_worker_is_root() && is_over() && usp_current() == usp_sched.loop_fibre)
         usp_worker_hooks.over();
@@ -447,6 +400,8 @@ static void close_inherited(void)
 {
     int least = 0, most = -1;
     for (const struct child *child = children; child; child = child->next) {
+        if (child->fd < 0)
+            continue; /* it is being started, as this one is */
         if (most >= 0 && child->fd == least - 1) {
             least--;
             continue;
@@ -469,7 +424,7 @@ void usp_supervise_forget(void)
             free_child(children);
         }
     children = NULL;
-    n_children = 0;
+    n_children = n_unwatched = 0;
     for (size_t i = 0; i < sizeof few / sizeof few[0]; i++)
         few[i].index = 0;
     usp_burial_forget();
@@ -481,7 +436,7 @@ void usp_supervise_deinit(void)
 {
     usp_burial_deinit();
     usp_patrol_forget(); /* its timer is closed with the loop */
-    orphans_seen = 0;
+    usp_orphans_deinit();
     if (watches) {
         uv_close((uv_handle_t *)&any_pidfd, NULL);
         close(pidfds);

@@ -17,6 +17,7 @@ struct usp_shared *usp_shared;
 struct usp_worker_hooks usp_worker_hooks;
 
 static pid_t home USP_YOUNG; /* the process that initialised, or was forked by, the library */
+static bool had_children USP_YOUNG;
 
 /* ---- mailboxes ---- */
 
@@ -112,6 +113,7 @@ int usp_worker_reserve(const char *name)
         worker->handle_of = 0;
         worker->waiter = NULL;
         atomic_store(&worker->orphan, 0);
+        had_children = true;
         atomic_store(&worker->parent, usp_worker_index());
         atomic_store(&worker->deaths_seen, atomic_load(&usp_shared->deaths));
         atomic_store(&worker->walk, 0);
@@ -196,9 +198,15 @@ int usp_runtime_deinit(void)
     return rc;
 }
 
+bool usp_worker_had_children(void)
+{
+    return had_children;
+}
+
 void usp_worker_set_home(pid_t pid)
 {
     home = pid;
+    had_children = false;
     usp_here_set(true); /* libraries' fork handlers run in this child too */
 }
 

@@ -173,8 +173,13 @@ void usp_worker_release(unsigned index);
    caller's to release. */
 int usp_worker_fork(unsigned index, void (*run)(void *), void *arg, usp_ended_fn *ended,
                     void *ended_arg, bool rests);
+/* After one or several of these, and before anything else: watches the new workers. (Not each as soon as it is there, or the
+   next ones would have to close its pidfd.) */
+void usp_worker_watch(void);
 /* Children of this worker that have not ended. */
 unsigned usp_worker_children(void);
+/* Has it ever reserved a record for one? */
+bool usp_worker_had_children(void);
 /* Sends a signal to a child of this worker; does nothing when it has ended. */
 void usp_worker_signal(unsigned index, int signum);
 bool usp_worker_is_root(void);
@@ -247,8 +252,12 @@ int usp_supervise_watch(void);
 /* Sleeps without a loop, until a child ends or something else happens. False: that is not possible, or there should be a
    loop now. */
 bool usp_supervise_doze(void);
-/* Watches a child. `fd` is its pidfd, owned from here on, also when it fails. 0 or -errno. */
-int usp_supervise_add(unsigned index, pid_t pid, int fd, usp_ended_fn *ended, void *arg);
+/* A child, which is counted from here on. It is to be watched before this worker waits. 0 or -ENOMEM. */
+int usp_supervise_add(unsigned index, pid_t pid, usp_ended_fn *ended, void *arg);
+/* How many are not watched yet. */
+unsigned usp_supervise_unwatched(void);
+/* Watches those. One that cannot be is killed, and has ended. On the loop's stack. */
+void usp_supervise_watch_new(void);
 /* In a new worker: closes the parent's pidfds. */
 void usp_supervise_forget(void);
 void usp_supervise_deinit(void);
