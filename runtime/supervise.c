@@ -286,8 +286,9 @@ static int begin_to_watch(struct child *child)
     child->fd = usp_watch_open(child->pid);
     if (child->fd < 0)
         return child->fd;
-    int rc = usp_sched.loop ? watch_all() : 0;
-    return rc == 0 && watches ? watch(child) : rc;
+    if (usp_sched.loop && !watches)
+        return watch_all(); /* it is one of them */
+    return watches ? watch(child) : 0;
 }
 
 /* One that cannot be watched must not be. */
@@ -307,7 +308,9 @@ void usp_supervise_watch_new(void)
     for (struct child *child = children, *next; child && n_unwatched > 0; child = next) {
         next = child->next;
         int rc = child->fd < 0 ? begin_to_watch(child) : 0;
-        if (rc < 0)
+        if (rc == -ESRCH) /* the program ignores SIGCHLD, and it has ended already */
+            child_ended(child);
+        else if (rc < 0)
             give_up(child, rc);
     }
 }

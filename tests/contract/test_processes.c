@@ -390,6 +390,24 @@ TEST(the_first_process_of_a_worker_waits_while_others_of_it_come_and_go, .times 
     }
 }
 
+PROCESS(is_quick)
+{
+}
+
+TEST(a_program_that_ignores_the_ends_of_children_has_workers_all_the_same, .times = 2)
+{
+    signal(SIGCHLD, SIG_IGN);
+    for (int round = 0; round < 10; round++) {
+        ck_assert_int_eq(PAR_FOR(i, 8, is_quick()), 0);
+        uvcsp_handle *handle = SPAWN(is_quick());
+        ck_assert_int_eq(uvcsp_join(handle, 10), UVCSP_OK);
+        ck_assert_int_eq(uvcsp_exit_code(handle), 0);
+        uvcsp_handle_free(handle);
+        if (_i == 1) /* from now on with a loop */
+            uvcsp_sleep(0.001);
+    }
+}
+
 struct processors {
     cpu_set_t set;
 };
