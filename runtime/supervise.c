@@ -135,9 +135,10 @@ static void child_ended(struct child *child)
             info.si_status = atomic_load(&usp_worker_of(child->index)->state) != USP_WORKER_ENDED;
             break;
         }
-    if (watches)
+    if (watches && child->fd >= 0)
         epoll_ctl(pidfds, EPOLL_CTL_DEL, child->fd, NULL); /* a new worker may have a copy still */
-    close(child->fd);
+    if (child->fd >= 0)
+        close(child->fd);
     unlink_child(child);
     struct usp_worker *worker = usp_worker_of(child->index);
     int code = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
