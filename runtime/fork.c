@@ -279,7 +279,7 @@ static void carry_out(void *arg)
     if (order->result == 0)
         order->result = usp_loop_before_fork();
     order->watch = usp_supervise_watch();
-    order->place = order->result == 0 ? usp_loop_place(usp_supervise_unwatched()) : -1; /* where the child's pidfd will be */
+    order->place = order->result == 0 ? usp_loop_place(usp_supervise_unwatched() == 0) : -1; /* where the child's pidfd will be */
     if (order->result == 0 && order->place < 0)
         order->result = order->place;
     if (order->result < 0)

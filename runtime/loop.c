@@ -168,13 +168,12 @@ static void list_handle(uv_handle_t *handle)
     }
 }
 
-int usp_loop_place(unsigned ahead)
+int usp_loop_place(bool is_first)
 {
-    static int first;
-    int fd = fcntl(usp_sched.loop ? uv_backend_fd(usp_sched.loop) : kept[0], F_DUPFD_CLOEXEC,
-                   ahead > 0 ? first + (int)ahead : 0);
-    if (ahead == 0)
-        first = fd;
+    static int last;
+    int fd = fcntl(usp_sched.loop ? uv_backend_fd(usp_sched.loop) : kept[0], F_DUPFD_CLOEXEC, is_first ? 0 : last + 1);
+    if (fd >= 0)
+        last = fd;
     return fd >= 0 ? fd : errno == EINVAL ? -EMFILE : -errno; /* EINVAL: it is beyond the limit */
 }
 

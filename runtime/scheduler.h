@@ -330,8 +330,9 @@ int usp_sched_deinit(void);
 int usp_loop_reserve(void);
 /* Closes it, if there is one; -EBUSY: handles of the program's keep it from being closed. */
 int usp_loop_close(void);
-/* A descriptor in the place of one that will be needed, when `ahead` others have been opened; or -errno. */
-int usp_loop_place(unsigned ahead);
+/* A descriptor in the place of one that will be needed; or -errno. It may be closed, and the place is still promised to nobody else
+   until one asks for the first place again. */
+int usp_loop_place(bool is_first);
 /* In the parent: lists what the child has to close. 0 or -ENOMEM. */
 int usp_loop_before_fork(void);
 /* In the child: closes what others could notice. There is no loop then. `watch` (of the parent's loop) and `place` are

@@ -296,4 +296,38 @@ TEST(a_worker_without_memory_for_more_stacks_goes_on)
     free(said);
 }
 
+PROCESS(is_quick)
+{
+}
+
+/* Each needs a descriptor; those that are free do not lie in a row. */
+TEST(a_worker_for_which_no_descriptor_is_left_is_not_started_at_all)
+{
+    if (house_light())
+        return;
+    ck_assert_int_eq(PAR(is_quick(), is_quick()), 0);
+    house_capture(2);
+    struct rlimit limit, low;
+    MUST(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    low = limit;
+    low.rlim_cur = 64;
+    MUST(setrlimit(RLIMIT_NOFILE, &low) == 0);
+    int fds[64], n = 0;
+    while ((fds[n] = open("/dev/null", O_RDONLY)) >= 0)
+        n++;
+    close(fds[0]);
+    close(fds[5]);
+    close(fds[--n]);
+    int failed = PAR_FOR(i, 5, is_quick());
+    for (int i = 1; i < n; i++)
+        if (i != 5)
+            close(fds[i]);
+    MUST(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    char *said = house_captured();
+    ck_assert_msg(failed == 2, "%d: %s", failed, said);
+    ck_assert_contains(said, "no worker could be started");
+    ck_assert_ptr_null(strstr(said, "could not be watched"));
+    free(said);
+}
+
 SUITE("outside", .after = uvcsp_shutdown)
