@@ -399,7 +399,8 @@ void usp_supervise_look(void)
         usp_worker_hooks.over();
 }
 
-/* The pidfds of brothers and sisters: one beside the other, as a rule, for they were opened in a row. */
+/* The pidfds of brothers and sisters: one beside the other, as a rule, for they were opened in a row; those of a PAR upwards in
+   this list, those of one SPAWN after the other downwards. */
 static void close_inherited(void)
 {
     int least = 0, most = -1;
@@ -408,11 +409,13 @@ static void close_inherited(void)
             continue; /* it is being started, as this one is */
         if (most >= 0 && child->fd == least - 1) {
             least--;
-            continue;
+        } else if (most >= 0 && child->fd == most + 1) {
+            most++;
+        } else {
+            if (most >= 0)
+                close_range((unsigned)least, (unsigned)most, 0);
+            least = most = child->fd;
         }
-        if (most >= 0)
-            close_range((unsigned)least, (unsigned)most, 0);
-        least = most = child->fd;
     }
     if (most >= 0)
         close_range((unsigned)least, (unsigned)most, 0);
