@@ -356,21 +356,30 @@ void usp_worker_terminate_children(void)
         kill(child->pid, SIGTERM);
 }
 
+/* `deadline`: in nanoseconds of uv_hrtime(). */
+static bool ends_before(uint64_t deadline, const struct child *child)
+{
+    struct pollfd p = {.fd = child->fd, .events = POLLIN};
+    for (;;) {
+        uint64_t now = uv_hrtime();
+        int n = poll(&p, 1, now < deadline ? (int)((deadline - now) / 1000000) : 0);
+        if (n > 0 && usp_watch_confirms(child->fd, child->pid))
+            return true;
+        if (n == 0 || (n < 0 && errno != EINTR))
+            return false;
+    }
+}
+
 void usp_worker_end_children(void)
 {
     usp_worker_terminate_children();
     uint64_t deadline = uv_hrtime() + 2000000000u;
     for (struct child *child = children; child; child = child->next) {
-        struct pollfd p = {.fd = child->fd, .events = POLLIN};
-        int n;
-        do {
-            uint64_t now = uv_hrtime();
-            n = poll(&p, 1, now < deadline ? (int)((deadline - now) / 1000000) : 0);
-        } while ((n < 0 && errno == EINTR) || (n > 0 && !usp_watch_confirms(child->fd, child->pid)));
-        if (n <= 0)
+        if (child->fd < 0) /* a handler of the program's calls exit() in the middle of a PAR */
+            child->fd = usp_watch_open(child->pid);
+        if (child->fd != -ESRCH && (child->fd < 0 || !ends_before(deadline, child)))
             kill(child->pid, SIGKILL);
-        while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
-            ;
+        usp_reap(child->pid);
     }
     usp_supervise_hand_over();
 }
