@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "runtime/arena.h"
-#include "runtime/burial.h"
 #include "runtime/failpoint.h"
 #include "runtime/fork.h"
 #include "runtime/link.h"
@@ -305,12 +304,7 @@ static void carry_out(void *arg)
     }
     USP_FAILPOINT("parent-forked");
     child->pid = pid;
-    int rc = usp_supervise_add(order->index, pid, order->ended, order->ended_arg);
-    if (rc < 0) { /* a child that cannot be watched must not be */
-        kill(pid, SIGKILL);
-        usp_reap(pid);
-        usp_supervise_lost(order->index, strerror(-rc), order->ended, order->ended_arg);
-    }
+    usp_supervise_add(order->index, pid, order->ended, order->ended_arg);
 }
 
 static void watch_new(void *arg)

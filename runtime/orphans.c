@@ -1,7 +1,6 @@
 /* Workers whose parents have ended: the root is their parent then, for the kernel and for the library. */
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/wait.h>
 
 #include "runtime/burial.h"
@@ -34,13 +33,8 @@ static void take_over(unsigned index)
     pid_t pid = (pid_t)(uint32_t)birth;
     if ((uint32_t)birth != USP_UNBORN &&
         waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
-        int rc = usp_supervise_add(index, pid, NULL, NULL);
-        if (rc == 0)
-            return usp_supervise_watch_new();
-        kill(pid, SIGKILL);
-        usp_reap(pid);
-        usp_supervise_lost(index, strerror(-rc), NULL, NULL);
-        return;
+        usp_supervise_add(index, pid, NULL, NULL);
+        return usp_supervise_watch_new();
     }
     /* its parent has reaped it and then ended */
     uint32_t state = atomic_load(&worker->state);

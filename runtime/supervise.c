@@ -93,20 +93,23 @@ void usp_end_badly(unsigned index, int code, const char *how, usp_ended_fn *ende
         ended(arg, code, how);
 }
 
-void usp_supervise_lost(unsigned index, const char *why, usp_ended_fn *ended, void *arg)
-{
-    struct usp_worker *worker = usp_worker_of(index);
-    char how[200];
-    snprintf(how, sizeof how,
-             "worker of '%s' (pid %d) could not be watched: %s; it was killed by signal %d",
-             worker->name, (int)worker->pid, why, SIGKILL);
-    usp_end_badly(index, -SIGKILL, how, ended, arg);
-}
-
 void usp_reap(pid_t pid)
 {
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
+}
+
+/* A child that cannot be watched must not be. */
+static void give_up(unsigned index, pid_t pid, int error, usp_ended_fn *ended, void *arg)
+{
+    kill(pid, SIGKILL);
+    usp_reap(pid);
+    struct usp_worker *worker = usp_worker_of(index);
+    char how[200];
+    snprintf(how, sizeof how,
+             "worker of '%s' (pid %d) could not be watched: %s; it was killed by signal %d",
+             worker->name, (int)worker->pid, strerror(-error), SIGKILL);
+    usp_end_badly(index, -SIGKILL, how, ended, arg);
 }
 
 static struct child *new_child(void)
@@ -262,18 +265,17 @@ bool usp_supervise_doze(void)
     return !fds[0].revents;
 }
 
-int usp_supervise_add(unsigned index, pid_t pid, usp_ended_fn *ended, void *arg)
+void usp_supervise_add(unsigned index, pid_t pid, usp_ended_fn *ended, void *arg)
 {
     struct child *child = new_child();
     if (!child)
-        return -ENOMEM;
+        return give_up(index, pid, -ENOMEM, ended, arg);
     *child = (struct child){children, index, pid, -1, ended, arg};
     children = child;
     n_children++;
     n_unwatched++;
     if (!atomic_exchange(&usp_worker_of(index)->counted, 1))
         atomic_fetch_add(&usp_shared->n_running, 1);
-    return 0;
 }
 
 unsigned usp_supervise_unwatched(void)
@@ -292,15 +294,12 @@ static int begin_to_watch(struct child *child)
     return watches ? watch(child) : 0;
 }
 
-/* One that cannot be watched must not be. */
-static void give_up(struct child *child, int error)
+static void lose(struct child *child, int error)
 {
-    kill(child->pid, SIGKILL);
-    usp_reap(child->pid);
     if (child->fd >= 0)
         close(child->fd);
     unlink_child(child);
-    usp_supervise_lost(child->index, strerror(-error), child->ended, child->arg);
+    give_up(child->index, child->pid, error, child->ended, child->arg);
     free_child(child);
 }
 
@@ -312,7 +311,7 @@ void usp_supervise_watch_new(void)
         if (rc == -ESRCH) /* the program ignores SIGCHLD, and it has ended already */
             child_ended(child);
         else if (rc < 0)
-            give_up(child, rc);
+            lose(child, rc);
     }
 }
 

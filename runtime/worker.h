@@ -252,8 +252,9 @@ int usp_supervise_watch(void);
 /* Sleeps without a loop, until a child ends or something else happens. False: that is not possible, or there should be a
    loop now. */
 bool usp_supervise_doze(void);
-/* A child, which is counted from here on. It is to be watched before this worker waits. 0 or -ENOMEM. */
-int usp_supervise_add(unsigned index, pid_t pid, usp_ended_fn *ended, void *arg);
+/* A child, which is counted from here on. It is to be watched before this worker waits. Without memory for it, it is killed, and
+   has ended. */
+void usp_supervise_add(unsigned index, pid_t pid, usp_ended_fn *ended, void *arg);
 /* How many are not watched yet. */
 unsigned usp_supervise_unwatched(void);
 /* Watches those. One that cannot be is killed, and has ended. On the loop's stack. */
@@ -272,8 +273,6 @@ int usp_supervise_start(void);
 void usp_supervise_tell_root(void);
 /* In a worker that ends: what is left to do for its dead children is the root's from now on. */
 void usp_supervise_hand_over(void);
-/* A child that could not be watched, and has been killed and reaped. */
-void usp_supervise_lost(unsigned index, const char *why, usp_ended_fn *ended, void *arg);
 /* The hook `sleep`. */
 void usp_worker_sleep(void);
 /* Has the loop look around, where there may be something that it does not know of. */
