@@ -31,10 +31,10 @@ struct set {
     unsigned long bits[LONGS];
 };
 
-static _Thread_local bool wanted; /* by this thread: others may fork as well */
+/* Of this thread: others may fork as well. That it is to be held, and, from before the fork to after it, that it is. */
+static _Thread_local bool stays;
 
 static struct {
-    bool held;
     long size;       /* of a set, in bytes */
     struct set here; /* what was asked for ... */
     struct set back; /* ... and what is to be asked for to have what was there before */
@@ -63,11 +63,17 @@ static bool has_several(const struct set *set, long size)
     return n > 1;
 }
 
+static struct set all_processors(void)
+{
+    struct set all;
+    memset(&all, 0xff, sizeof all);
+    return all;
+}
+
 /* What to ask for to have what was found. It is asked for, too. */
 static struct set same_again(const struct set *found, long size)
 {
-    struct set all, most;
-    memset(&all, 0xff, sizeof all);
+    struct set all = all_processors(), most;
     if (ask_for(&all, size) && get(&most) == size && is_same(&most, found, size))
         return all;
     (void)ask_for(found, size);
@@ -81,32 +87,37 @@ static bool is_filtered(void)
     return mode != 0 && mode != -EINVAL;
 }
 
-static void before_fork(void)
+/* False: it is not, and can run where it could. */
+static bool hold_here(void)
 {
-    if (!wanted)
-        return;
     struct set found;
     long size = get(&found);
     int processor = sched_getcpu();
     if (size <= 0 || processor < 0 || processor >= size * CHAR_BIT || !has_several(&found, size))
-        return;
+        return false;
     hold.size = size;
     hold.back = same_again(&found, size);
     memset(&hold.here, 0, sizeof hold.here);
     hold.here.bits[(size_t)processor / BITS] = 1ul << ((size_t)processor % BITS);
-    hold.held = ask_for(&hold.here, size);
+    bool held = ask_for(&hold.here, size);
     USP_FAILPOINT("held-to-fork");
+    return held;
+}
+
+static void before_fork(void)
+{
+    stays = stays && hold_here();
 }
 
 /* Unless somebody else has asked for another set meanwhile. */
 static void after_fork(void)
 {
-    struct set now, all;
-    bool held = wanted && hold.held;
-    wanted = hold.held = false;
-    if (!held || (get(&now) == hold.size && !is_same(&now, &hold.here, hold.size)))
+    if (!stays)
         return;
-    memset(&all, 0xff, sizeof all);
+    stays = false;
+    struct set now, all = all_processors();
+    if (get(&now) == hold.size && !is_same(&now, &hold.here, hold.size))
+        return;
     if (!ask_for(&hold.back, hold.size)) /* none of them is left */
         (void)ask_for(&all, hold.size);
 }
@@ -118,5 +129,5 @@ __attribute__((constructor(101))) static void be_the_first(void)
 
 void usp_affinity_stay(void)
 {
-    wanted = !is_filtered();
+    stays = !is_filtered();
 }
