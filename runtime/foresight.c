@@ -8,25 +8,20 @@
 #define FIRST_REST 8
 #define LONGEST_REST 128
 
-static void go_on(struct usp_foresight *foresight, bool rests, unsigned rounds)
-{
-    foresight->rests = rests;
-    foresight->until = foresight->turn + rounds * (unsigned)usp_sched.n_live;
-}
-
+/* A trial or a rest has ended, or the first trial begins. */
 static void judge(struct usp_foresight *foresight)
 {
-    if (foresight->rests || foresight->rest == 0) {
-        go_on(foresight, false, TRIAL);
-        foresight->rest += foresight->rest == 0 ? FIRST_REST : 0;
-    } else if (foresight->trust >= USP_ENOUGH_TRUST) {
-        go_on(foresight, false, TRIAL);
-        foresight->rest = FIRST_REST;
-    } else {
-        go_on(foresight, true, foresight->rest);
-        foresight->rest *= foresight->rest < LONGEST_REST ? 2 : 1;
+    bool was_tried = !foresight->rests && foresight->rest > 0;
+    bool in_vain = was_tried && foresight->trust < USP_ENOUGH_TRUST;
+    unsigned rounds = in_vain ? foresight->rest : TRIAL;
+    if (in_vain) {
+        foresight->rest = rounds < LONGEST_REST ? 2 * rounds : rounds;
         memset(foresight->recent, 0, sizeof foresight->recent);
+    } else if (!foresight->rests) {
+        foresight->rest = FIRST_REST;
     }
+    foresight->rests = in_vain;
+    foresight->until = foresight->turn + rounds * (unsigned)usp_sched.n_live;
 }
 
 void usp_foresight_look(void)
@@ -37,7 +32,7 @@ void usp_foresight_look(void)
         return;
     if (foresight->rests)
         foresight->turn += USP_TURNS; /* nobody counts them */
-    if (foresight->rest == 0 || (int)(foresight->turn - foresight->until) >= 0)
+    if ((int)(foresight->turn - foresight->until) >= 0)
         judge(foresight);
     foresight->now = !foresight->rests;
 }
